@@ -1,0 +1,149 @@
+"""A bundle: the manifest and ONNX variants that training writes and the service reads, verified by hash."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from model.errors import BundleError
+from model.reading.findings import Calibration
+from model.reading.statements import Statement
+from model.signal.spec import InputSpec
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+REFERENCE_VARIANT = "masked-fp32"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One ONNX graph of the bundle.
+
+    Attributes:
+        file: name of the graph inside the bundle.
+        sha256: every file the graph needs (itself and its external data), name to hash.
+        precision: fp32, fp16 or int8.
+        attention: masked or factorised.
+        parity: largest absolute difference of a logit from torch on real records; None if not measured.
+        metrics: this variant's own figures, such as its difference in AUROC from the reference.
+    """
+
+    file: str
+    sha256: dict[str, str]
+    precision: str
+    attention: str
+    parity: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Output:
+    """One statement the network answers, with its calibration."""
+
+    statement: Statement
+    calibration: Calibration
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that is known of a bundle besides its weights."""
+
+    name: str
+    version: str
+    spec: InputSpec
+    spec_sha256: str
+    outputs: tuple[Output, ...]
+    thresholds_version: str
+    variants: dict[str, Variant]
+    wave_leads: tuple[str, ...] = ()
+    metrics: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    code_commit: str = ""
+    licences: tuple[str, ...] = ()
+    citations: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle on disk."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Statements in output order."""
+        return tuple(output.statement for output in self.manifest.outputs)
+
+    @property
+    def calibrations(self) -> tuple[Calibration, ...]:
+        """Calibrations in output order."""
+        return tuple(output.calibration for output in self.manifest.outputs)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Identity of the bundle: the hash of its manifest, which holds the hashes of every file."""
+        return file_sha256(self.folder / MANIFEST)
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read and verify a bundle.
+
+    Raises:
+        BundleError: no manifest, another schema, a file that is missing or whose hash differs.
+    """
+    manifest = _read_manifest(folder / MANIFEST)
+    if manifest.spec.sha256() != manifest.spec_sha256:
+        raise BundleError("the input specification does not match its hash")
+    if REFERENCE_VARIANT not in manifest.variants:
+        raise BundleError(f"the bundle has no {REFERENCE_VARIANT} variant")
+    for variant in manifest.variants.values():
+        for name, wanted in variant.sha256.items():
+            _require_hash(folder, name, wanted)
+    return Bundle(folder, manifest)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest beside the graphs it names, whole or not at all."""
+    beside = folder / (MANIFEST + ".part")
+    beside.write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+    beside.replace(folder / MANIFEST)
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        raw = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise BundleError(f"no {MANIFEST} in the bundle's folder") from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{MANIFEST} cannot be read: {type(error).__name__}") from None
+    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+        raise BundleError(f"{MANIFEST} is not of schema {SCHEMA}")
+    try:
+        return TypeAdapter(Manifest).validate_python(raw)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise BundleError(f"{MANIFEST} is wrong at {where}") from None
+
+
+def _require_hash(folder: Path, name: str, wanted: str) -> None:
+    if Path(name).name != name:
+        raise BundleError("a file of the bundle has a path in its name")
+    try:
+        found = file_sha256(folder / name)
+    except OSError:
+        raise BundleError(f"{name} is named by the manifest and not in the bundle") from None
+    if found != wanted:
+        raise BundleError(f"{name} does not match the hash in the manifest")

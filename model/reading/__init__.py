@@ -1,0 +1,1 @@
+"""What goes out: statements, findings, waves, measurements and the classical second opinion."""
