@@ -1,6 +1,6 @@
 """A recording to its answer: quality, windows, network, findings, waves and measurements; no HTTP, no queue."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,12 +9,15 @@ import numpy.typing as npt
 
 from model.bundle import Bundle
 from model.engine import Engine, Outputs
+from model.reading.cautions import caution, issue_caution
 from model.reading.findings import Finding, findings
-from model.reading.measurements import LeadMeasurements, Measurement
+from model.reading.measurements import LeadMeasurements, Measurement, measure, rhythm_cautions
+from model.reading.plot import plot_svg
 from model.reading.waves import Waves
 from model.signal.preprocess import Windows, preprocess
 from model.signal.quality import Quality, check_quality
 from model.signal.recording import Recording
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -30,6 +33,7 @@ Delineator = Callable[[Prepared, Outputs], Waves]
 
 Part = Literal["findings", "measurements", "waves", "embedding", "plot"]
 PARTS: frozenset[Part] = frozenset({"findings", "measurements", "waves"})
+NEED_WAVES: frozenset[Part] = frozenset({"measurements", "waves", "plot"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +49,8 @@ class Answer:
         measurements: name to measurement, all of `MEASUREMENTS`; None when not asked for.
         lead_measurements: lead to its numbers; None when not asked for.
         embedding: float32 (width,), the mean over windows; None when not asked for.
-        warnings: sentences for the reader of the answer.
+        plot: SVG text; None when not asked for.
+        warnings: sentences for the reader of the answer, each from `model.reading.cautions`.
     """
 
     recording: Recording
@@ -56,6 +61,7 @@ class Answer:
     measurements: dict[str, Measurement] | None
     lead_measurements: dict[str, LeadMeasurements] | None
     embedding: npt.NDArray[np.float32] | None
+    plot: str | None
     warnings: tuple[str, ...]
 
 
@@ -92,4 +98,50 @@ class Reader:
             outputs: one row a window of `prepared`, in order.
             parts: what to work out; the rest is None.
         """
-        raise NotImplementedError
+        waves = self._waves(prepared, outputs) if parts & NEED_WAVES else None
+        measured = measure(prepared.recording, waves or {}, prepared.quality) if "measurements" in parts else None
+        found = self._findings(prepared, outputs) if "findings" in parts else ()
+        return Answer(
+            recording=prepared.recording,
+            quality=prepared.quality,
+            windows=len(prepared.windows.signal_mv),
+            findings=found,
+            waves=waves if "waves" in parts else None,
+            measurements=measured[0] if measured else None,
+            lead_measurements=measured[1] if measured else None,
+            embedding=outputs.embedding.mean(axis=0) if "embedding" in parts else None,
+            plot=plot_svg(prepared.recording, waves or {}) if "plot" in parts else None,
+            warnings=(*self._cautions(prepared), *_rhythm(prepared, waves, found)),
+        )
+
+    def _waves(self, prepared: Prepared, outputs: Outputs) -> Waves:
+        """The waves; none of an unusable recording."""
+        return {} if prepared.quality.verdict == "unusable" else self._delineate(prepared, outputs)
+
+    def _findings(self, prepared: Prepared, outputs: Outputs) -> tuple[Finding, ...]:
+        """The findings; withheld for an unusable recording."""
+        if prepared.quality.verdict == "unusable":
+            return ()
+        return findings(outputs.logits, self.bundle.statements, self.bundle.calibrations)
+
+    def _cautions(self, prepared: Prepared) -> Iterator[str]:
+        """What to say of quality, padding and masked leads, the gravest first."""
+        quality, windows = prepared.quality, prepared.windows
+        if quality.verdict == "unusable":
+            yield caution("unusable")
+        for code in dict.fromkeys(issue.code for issue in quality.issues):
+            yield issue_caution(code, [issue.lead for issue in quality.issues if issue.code == code])
+        if windows.padded_s > 0:
+            window_s = self.bundle.manifest.spec.window_s
+            yield caution("padded", window_s=window_s, padded_s=windows.padded_s)
+        if windows.dead_leads:
+            yield caution("dead_leads", leads=", ".join(windows.dead_leads))
+
+
+def _rhythm(prepared: Prepared, waves: Waves | None, found: tuple[Finding, ...]) -> Iterator[str]:
+    """What to say of the rhythm, from the waves and from the finding of pacing."""
+    if waves is None or prepared.quality.verdict == "unusable":
+        return
+    paced = any(one.present and one.statement.key == "PACE" for one in found)
+    for key in rhythm_cautions(prepared.recording, waves, paced=paced):
+        yield caution(key)

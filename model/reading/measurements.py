@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from model.reading.waves import Waves
+from model.signal.quality import Quality
+from model.signal.recording import Recording
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -54,3 +58,20 @@ MEASUREMENTS = (
     "cornell_mv",
 )
 """Every global measurement; an answer holds them all, measured or absent."""
+
+
+def measure(
+    recording: Recording, waves: Waves, quality: Quality
+) -> tuple[dict[str, Measurement], dict[str, LeadMeasurements]]:
+    """Global and per-lead measurements of a recording from its waves."""
+    del recording
+    reason = "unusable_recording" if quality.verdict == "unusable" else "too_few_beats"
+    return {name: Measurement(None, absent=reason) for name in MEASUREMENTS}, {
+        lead: LeadMeasurements() for lead in waves
+    }
+
+
+def rhythm_cautions(recording: Recording, waves: Waves, *, paced: bool) -> tuple[str, ...]:
+    """Keys of `CAUTIONS` that the rhythm calls for."""
+    del recording, waves
+    return ("paced_rhythm",) if paced else ()

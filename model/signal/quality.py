@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
+from model.signal.leads import STANDARD_LEADS
+from model.signal.recording import Recording
+
 Verdict = Literal["good", "limited", "unusable"]
 
 
@@ -21,3 +26,13 @@ class Quality:
     verdict: Verdict
     issues: tuple[Issue, ...] = ()
     dead_leads: tuple[str, ...] = ()
+
+
+def check_quality(recording: Recording) -> Quality:
+    """Issues of a recording, lead by lead, and what follows from them."""
+    moved = np.ptp(recording.signal_mv, axis=1)
+    dead = tuple(name for name, mv in zip(recording.leads, moved, strict=True) if mv < 0.005)
+    issues = tuple(Issue("flat", name) for name in dead if name in STANDARD_LEADS)
+    live = len(recording.leads) - len(dead)
+    verdict: Verdict = "good" if not issues else ("limited" if live >= 4 else "unusable")
+    return Quality(verdict, issues, dead)

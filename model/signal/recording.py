@@ -46,7 +46,7 @@ class Recording:
     @property
     def duration_s(self) -> float:
         """Seconds from the first sample to one sample past the last."""
-        return self.signal_mv.shape[1] / self.sampling_hz
+        return int(self.signal_mv.shape[1]) / self.sampling_hz
 
 
 def _require_shape(signal_mv: npt.NDArray[np.float32], leads: tuple[str, ...]) -> None:

@@ -1,0 +1,43 @@
+"""The sentences that warn the reader of an answer, each under a stable key."""
+
+from collections.abc import Sequence
+
+CAUTIONS: dict[str, str] = {
+    "unusable": "The recording cannot be read; findings are withheld.",
+    "limited": "The quality of the recording is limited.",
+    "issue": "{issue} in {where}.",
+    "padded": "The recording is shorter than {window_s:g} s; {padded_s:.1f} s of zeros were added for the network.",
+    "dead_leads": "Leads {leads} carry no signal; the network did not see them.",
+    "too_many_dead_leads": "Too few leads carry a signal; findings are withheld.",
+    "derived_leads": "Leads {leads} were computed from the other limb leads.",
+    "irregular_rhythm": "The rhythm is irregular; intervals are medians over beats that differ.",
+    "paced_rhythm": "The rhythm looks paced; intervals and axes of paced beats need care.",
+    "no_waves": "No wave was found in any lead; nothing could be measured.",
+}
+"""Key to sentence; what stands in braces is filled with our own words and numbers, never with a header's text."""
+
+ISSUE_WORDS: dict[str, str] = {
+    "flat": "No signal",
+    "saturated": "Clipped signal",
+    "noise": "Noise without beats",
+    "mains_hum": "Mains hum",
+    "baseline_wander": "Baseline wander",
+    "disconnected_electrode": "A disconnected electrode",
+    "short": "Too few seconds",
+    "missing_lead": "A missing lead",
+    "artefact": "Artefact",
+    "limb_reversal_suspected": "Limb electrodes may be swapped",
+    "precordial_order_suspected": "Chest electrodes may be in the wrong order",
+}
+"""Code of a quality issue to its words."""
+
+
+def caution(key: str, **filled: object) -> str:
+    """The sentence of a key, its braces filled."""
+    return CAUTIONS[key].format(**filled)
+
+
+def issue_caution(code: str, leads: Sequence[str | None]) -> str:
+    """The sentence for one kind of issue in some leads; None stands for the whole recording."""
+    named = [lead for lead in leads if lead is not None]
+    return caution("issue", issue=ISSUE_WORDS[code], where=", ".join(named) if named else "the recording")
