@@ -34,9 +34,7 @@ class Finding:
     present: bool
 
 
-def calibrated(
-    logits: npt.NDArray[np.floating], calibrations: Sequence[Calibration]
-) -> npt.NDArray[np.float64]:
+def calibrated(logits: npt.NDArray[np.floating], calibrations: Sequence[Calibration]) -> npt.NDArray[np.float64]:
     """Probabilities of (..., statement) logits: sigmoid(slope * logit + intercept), Platt 1999."""
     slopes = np.array([one.slope for one in calibrations])
     intercepts = np.array([one.intercept for one in calibrations])

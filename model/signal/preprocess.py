@@ -51,9 +51,7 @@ def preprocess(recording: Recording, spec: InputSpec, *, dead_leads: tuple[str, 
     """
     require_duration(recording, spec)
     filtered = band_limit(select_leads(recording, spec.leads), recording.sampling_hz, spec)
-    dead = tuple(
-        name for row, name in enumerate(spec.leads) if name in dead_leads or np.ptp(filtered[row]) < FLAT_MV
-    )
+    dead = tuple(name for row, name in enumerate(spec.leads) if name in dead_leads or np.ptp(filtered[row]) < FLAT_MV)
     filtered[[spec.leads.index(name) for name in dead]] = 0.0
     missing = spec.samples - filtered.shape[1]
     if missing > 0:
@@ -87,9 +85,7 @@ def select_leads(recording: Recording, leads: tuple[str, ...]) -> npt.NDArray[np
     return np.stack([known[name] for name in leads])
 
 
-def band_limit(
-    signal_mv: npt.NDArray[np.float32], sampling_hz: float, spec: InputSpec
-) -> npt.NDArray[np.float32]:
+def band_limit(signal_mv: npt.NDArray[np.float32], sampling_hz: float, spec: InputSpec) -> npt.NDArray[np.float32]:
     """Resample (lead, sample) to the rate of the spec, remove the baseline, limit the band, clip artefacts."""
     resampled = resample(signal_mv, sampling_hz, spec.sampling_hz)
     sections = _band_sections(spec.highpass_hz, spec.lowpass_hz, spec.sampling_hz)
