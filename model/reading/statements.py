@@ -66,6 +66,13 @@ STATEMENTS = (
     Statement("TAb", "T wave abnormal", "statement", "164934002"),
     Statement("TInv", "T wave inversion", "statement", "59931005"),
     Statement("VPB", "ventricular premature beats", "statement", "17338001"),
+    Statement("ILBBB", "incomplete left bundle branch block", "statement", "251120003"),
+    Statement("LAE", "left atrial enlargement", "statement", "67741000119109"),
+    Statement("LPFB", "left posterior fascicular block", "statement", "445211001"),
+    Statement("LVH", "left ventricular hypertrophy", "statement", "164873001"),
+    Statement("LVHV", "left ventricular high voltage", "statement", "55827005"),
+    Statement("MIs", "myocardial ischaemia", "statement", "164861001"),
+    Statement("STD", "ST depression", "statement", "429622005"),
 )
 
 VOCABULARY: dict[str, Statement] = {statement.key: statement for statement in SUPERCLASSES + STATEMENTS}

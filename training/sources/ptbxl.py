@@ -1,0 +1,185 @@
+"""PTB-XL on disk: the table as published, or the shared layout of labels.csv with a part of the published table.
+
+Wagner et al., "PTB-XL, a large publicly available electrocardiography dataset", 2020 (doi:10.13026/kfzx-aw45). Labels
+follow the benchmark of Strodthoff et al., 2020: a statement counts at any likelihood, a superclass is the class of any
+diagnostic statement, folds 1-8 train, 9 val, 10 test. Keys and SNOMED CT codes are those of the PhysioNet challenge.
+"""
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+from model.reading.statements import SUPERCLASSES, VOCABULARY
+from training.errors import TrainingError
+from training.sources.catalogue import Entry, Source, Split, require_keys, require_split
+from training.sources.tables import Row, read_age, read_number, read_table
+from training.sources.wfdb_records import read_wfdb
+
+PUBLISHED_TABLE = "ptbxl_database.csv"
+PARTIAL_TABLE = "ptbxl_database_partial.csv"
+SHARED_TABLE = "labels.csv"
+
+# SCP-ECG codes of each statement of labels.csv, as the challenge's translation of the published table has them;
+# axis deviations come from the column heart_axis.
+SCP_OF_STATEMENT: dict[str, frozenset[str]] = {
+    "AF": frozenset({"AFIB"}),
+    "AFL": frozenset({"AFLT"}),
+    "CRBBB": frozenset({"CRBBB"}),
+    "IAVB": frozenset({"1AVB"}),
+    "IRBBB": frozenset({"IRBBB"}),
+    "LAnFB": frozenset({"LAFB"}),
+    "LBBB": frozenset({"CLBBB"}),
+    "LPR": frozenset({"LPR"}),
+    "LQRSV": frozenset({"LVOLT"}),
+    "LQT": frozenset({"LNGQT"}),
+    "NSIVCB": frozenset({"IVCD"}),
+    "NSR": frozenset({"SR"}),
+    "PAC": frozenset({"PAC"}),
+    "PACE": frozenset({"PACE"}),
+    "QAb": frozenset({"QWAVE"}),
+    "SA": frozenset({"SARRH"}),
+    "SB": frozenset({"SBRAD"}),
+    "STach": frozenset({"STACH"}),
+    "SVPB": frozenset({"SVARR"}),
+    "TAb": frozenset({"NDT", "LOWT", "TAB_"}),
+    "TInv": frozenset({"INVT"}),
+}
+AXIS_OF_STATEMENT = {"LAD": frozenset({"LAD", "ALAD"}), "RAD": frozenset({"RAD", "ARAD"})}
+
+# Statements that labels.csv does not hold, known only where the published table says so.
+SCP_OF_EXTRA: dict[str, frozenset[str]] = {
+    "PVC": frozenset({"PVC"}),
+    "STD": frozenset({"STD_"}),
+    "LVH": frozenset({"LVH"}),
+    "LPFB": frozenset({"LPFB"}),
+    "LAE": frozenset({"LAO/LAE"}),
+    "ILBBB": frozenset({"ILBBB"}),
+    "LVHV": frozenset({"VCLVH"}),
+    "MIs": frozenset({"ISC_", "ISCAL", "ISCIN", "ISCIL", "ISCAS", "ISCLA", "ISCAN"}),
+}
+
+SUPERCLASS_KEYS = frozenset(statement.key for statement in SUPERCLASSES)
+STATEMENT_KEYS = frozenset(SCP_OF_STATEMENT) | frozenset(AXIS_OF_STATEMENT)
+EXTRA_KEYS = frozenset(SCP_OF_EXTRA)
+SEXES = {"0": "male", "1": "female"}
+
+
+def open_ptbxl(folder: Path) -> Source:
+    """PTB-XL as published (`ptbxl_database.csv`), or in the shared layout (`labels.csv`).
+
+    Raises:
+        TrainingError: neither table is there, or one has a split, statement or column that is not known.
+    """
+    if (folder / PUBLISHED_TABLE).exists():
+        entries = _published_entries(folder)
+    elif (folder / SHARED_TABLE).exists():
+        entries = _shared_entries(folder)
+    else:
+        raise TrainingError(f"{folder} has neither {PUBLISHED_TABLE} nor {SHARED_TABLE}")
+    known = frozenset[str]().union(*(entry.known for entry in entries))
+    return Source("ptb-xl", tuple(key for key in VOCABULARY if key in known), entries, read_wfdb)
+
+
+def _shared_entries(folder: Path) -> tuple[Entry, ...]:
+    """Records of labels.csv; those in the partial table know of further statements and of their patient."""
+    table = folder / SHARED_TABLE
+    rows = read_table(table, ("ecg_id", "split", "superclasses", "statements", "age", "sex"))
+    partial = {}
+    if (folder / PARTIAL_TABLE).exists():
+        partial = {int(row["ecg_id"]): row for row in _published_rows(folder / PARTIAL_TABLE)}
+    entries = (_shared_entry(folder, table, row) for row in rows)
+    return tuple(
+        _with_extras(entry, partial[int(entry.record)]) if int(entry.record) in partial else entry for entry in entries
+    )
+
+
+def _shared_entry(folder: Path, table: Path, row: Row) -> Entry:
+    number = int(row["ecg_id"])
+    superclasses, statements = _keys(row["superclasses"]), _keys(row["statements"])
+    require_keys(superclasses | statements, table)
+    path = folder / "records100" / f"{number // 1000 * 1000:05d}" / f"{number:05d}_lr.hea"
+    return Entry(
+        record=row["ecg_id"],
+        path=path,
+        signal_file=path.with_suffix(".dat"),
+        split=require_split(row["split"], table),
+        present=superclasses | statements,
+        known=(SUPERCLASS_KEYS if superclasses else frozenset()) | (STATEMENT_KEYS if statements else frozenset()),
+        age=read_age(row["age"]),
+        sex=row["sex"],
+    )
+
+
+def _with_extras(entry: Entry, row: Row) -> Entry:
+    codes = _scp_codes(row)
+    extras = frozenset(key for key, of in SCP_OF_EXTRA.items() if codes & of)
+    return replace(
+        entry, present=entry.present | extras, known=entry.known | EXTRA_KEYS, patient=_patient(row["patient_id"])
+    )
+
+
+def _published_entries(folder: Path) -> tuple[Entry, ...]:
+    """Records of the official table; everything that its statements can say is known."""
+    classes = {
+        row[""]: row["diagnostic_class"]
+        for row in read_table(folder / "scp_statements.csv", ("", "diagnostic", "diagnostic_class"))
+        if read_number(row["diagnostic"]) == 1.0
+    }
+    column, rate = ("filename_lr", "records100") if (folder / "records100").is_dir() else ("filename_hr", "records500")
+    if not (folder / rate).is_dir():
+        raise TrainingError(f"{folder} has neither records100 nor records500")
+    return tuple(
+        _published_entry(folder, folder / f"{row[column]}.hea", row, classes)
+        for row in _published_rows(folder / PUBLISHED_TABLE)
+    )
+
+
+def _published_entry(folder: Path, path: Path, row: Row, classes: dict[str, str]) -> Entry:
+    codes = _scp_codes(row)
+    superclasses = frozenset(classes[code] for code in codes if code in classes)
+    require_keys(superclasses, folder / "scp_statements.csv")
+    said = SCP_OF_STATEMENT | SCP_OF_EXTRA
+    present = frozenset(key for key, of in said.items() if codes & of)
+    axes = frozenset(key for key, of in AXIS_OF_STATEMENT.items() if row["heart_axis"] in of)
+    return Entry(
+        record=row["ecg_id"],
+        path=path,
+        signal_file=path.with_suffix(".dat"),
+        split=_split_of_fold(row["strat_fold"]),
+        present=superclasses | present | axes,
+        known=(SUPERCLASS_KEYS if superclasses else frozenset()) | STATEMENT_KEYS | EXTRA_KEYS,
+        patient=_patient(row["patient_id"]),
+        age=read_age(row["age"]),
+        sex=SEXES.get(row["sex"], ""),
+    )
+
+
+def _published_rows(table: Path) -> list[Row]:
+    columns = ("ecg_id", "patient_id", "age", "sex", "scp_codes", "heart_axis", "strat_fold")
+    return read_table(table, columns)
+
+
+def _scp_codes(row: Row) -> frozenset[str]:
+    """Codes of a record whatever their likelihood; zero means `not stated`, not `absent`."""
+    try:
+        codes = ast.literal_eval(row["scp_codes"])
+        return frozenset(codes.keys())
+    except (ValueError, SyntaxError, AttributeError):
+        raise TrainingError(f"record {row['ecg_id']}: scp_codes is not a dictionary of codes") from None
+
+
+def _split_of_fold(fold: str) -> Split:
+    number = read_number(fold)
+    if number is None or number not in range(1, 11):
+        raise TrainingError(f"strat_fold is {fold!r}, wanted 1 to 10")
+    if number == 10:
+        return "test"
+    return "val" if number == 9 else "train"
+
+
+def _keys(cell: str) -> frozenset[str]:
+    return frozenset(key for key in cell.split("|") if key)
+
+
+def _patient(cell: str) -> str:
+    return cell.removesuffix(".0")

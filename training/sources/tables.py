@@ -1,0 +1,45 @@
+"""Tables of records: CSV files read whole, with an error that names the file and the missing column."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.errors import TrainingError
+
+Row = dict[str, str]
+
+
+def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
+    """Rows of a CSV file with a header line.
+
+    Raises:
+        TrainingError: no such file, not text, or one of `columns` is missing.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            found = reader.fieldnames or []
+    except FileNotFoundError:
+        raise TrainingError(f"{path} does not exist") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise TrainingError(f"{path} cannot be read: {type(error).__name__}") from None
+    if missing := [name for name in columns if name not in found]:
+        raise TrainingError(f"{path} has no column {missing[0]!r}; it has {', '.join(found)}")
+    return rows
+
+
+def read_number(text: str | None) -> float | None:
+    """A number from a cell; None for an empty one or one that is no number."""
+    try:
+        return float(text or "")
+    except ValueError:
+        return None
+
+
+def read_age(text: str | None) -> float | None:
+    """Years of age; None where unknown or negative. PTB-XL writes 300 for everyone over 89: given as 90."""
+    age = read_number(text)
+    if age is None or not age >= 0:
+        return None
+    return 90.0 if age > 120 else age
