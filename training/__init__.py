@@ -1,1 +1,1 @@
-"""To be said."""
+"""Makes a bundle: data prepared, a network pretrained, fine-tuned, calibrated, exported and evaluated."""

@@ -1,0 +1,177 @@
+"""The command line of training: what each stage is asked, and how a failure is said in one line."""
+
+import argparse
+import errno
+import json
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from model.errors import EcgError
+from training.config import Config, read_config, shipped_configs
+
+FAILED = 2
+
+# Every stage is `run` of its module, imported only when asked for: torch takes seconds.
+MODULES = {
+    "prepare": "training.prepare",
+    "pretrain": "training.pretrain",
+    "finetune": "training.finetune",
+    "waves": "training.waves",
+    "calibrate": "training.calibrate",
+    "evaluate": "training.evaluate",
+    "export": "training.export",
+    "parity": "training.parity",
+    "golden": "training.golden",
+    "import-published": "training.import_published",
+    "quality": "training.quality",
+    "simulate": "training.sources.simulated",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a stage; returns the exit status.
+
+    What a stage returns is printed as one JSON object on the last line of stdout. What can be expected to go wrong
+    (a path, a label, a setting, a full disk) ends in one line on stderr and status 2.
+    """
+    arguments = vars(_parser().parse_args(argv))
+    stage, configured = arguments.pop("stage"), arguments.pop("configured")
+    try:
+        if configured:
+            arguments["config"] = _config(arguments)
+        result = import_module(MODULES[stage]).run(**arguments)
+    except EcgError as error:
+        return _fail(error.detail)
+    except OSError as error:
+        return _fail(_disk(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted; finished checkpoints are kept")
+    if isinstance(result, dict):
+        sys.stdout.write(json.dumps(result) + "\n")
+    return 0
+
+
+def _fail(detail: str) -> int:
+    sys.stdout.flush()
+    sys.stderr.write(f"error: {' '.join(detail.split())}\n")
+    return FAILED
+
+
+def _disk(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full{where}; finished checkpoints are kept"
+    return f"{error.strerror or type(error).__name__}{where}"
+
+
+def _config(arguments: dict[str, Any]) -> Config:
+    return read_config(arguments.pop("config"), arguments.pop("overrides"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
+    for add in (_prepare, _train_stages, _calibrate, _evaluate, _bundle_stages, _small_stages):
+        add(stages)
+    return parser
+
+
+Stages = Any  # argparse keeps the type of its sub-parsers to itself
+
+
+def _stage(stages: Stages, name: str, about: str, *, configured: bool = False) -> Callable[..., argparse.Action]:
+    """A sub-command; returns what adds an argument to it."""
+    parser: argparse.ArgumentParser = stages.add_parser(name, help=about, description=about)
+    parser.set_defaults(configured=configured)
+    if configured:
+        names = ", ".join(shipped_configs())
+        parser.add_argument("--config", help=f"a .toml file or one of {names}; defaults where left out")
+        parser.add_argument(
+            *("--set", "-s"),
+            dest="overrides",
+            action="append",
+            default=[],
+            metavar="SECTION.KEY=VALUE",
+            help="lay one value over the configuration; may be repeated",
+        )
+    return parser.add_argument
+
+
+def _prepare(stages: Stages) -> None:
+    add = _stage(stages, "prepare", "write a database as windows, labels and an index")
+    add("--source", required=True, help="which database: ptbxl, wfdb-folder, challenge, code15 ...")
+    add("--data", type=Path, required=True, help="where it lies")
+    add("--out", type=Path, required=True, help="folder to write; must not exist yet")
+    add("--processes", type=int, default=2, help="records cut at a time (default 2)")
+
+
+def _train_stages(stages: Stages) -> None:
+    for name, about in (
+        ("pretrain", "train an encoder without labels"),
+        ("finetune", "train a diagnosis head, then the whole network, on labels"),
+        ("waves", "train the wave head"),
+    ):
+        add = _stage(stages, name, about, configured=True)
+        add("--data", type=Path, required=True, help="a prepared folder" if name != "waves" else "the database LUDB")
+        add("--out", type=Path, required=True, help="folder for checkpoints and log; a run there is resumed")
+        if name != "pretrain":
+            add("--from", dest="start", type=Path, help="checkpoint or bundle to start from; from scratch without")
+
+
+def _calibrate(stages: Stages) -> None:
+    add = _stage(
+        stages, "calibrate", "fit probabilities and thresholds of a bundle on labelled records", configured=True
+    )
+    _bundle_and_data(add, split="val")
+    add("--thresholds-version", help="name of the new thresholds; by default from the hashes of data and split")
+
+
+def _evaluate(stages: Stages) -> None:
+    add = _stage(stages, "evaluate", "score a bundle on labelled records, from its ONNX file", configured=True)
+    _bundle_and_data(add, split="test")
+    add("--out", type=Path, required=True, help="folder for report.json, report.md and plots")
+    add("--variant", help="graph of the bundle; by default the fastest fp32 for the device")
+    add("--device", default="auto", help="auto, cpu, cuda or tensorrt")
+    add("--leads", type=_leads, default=(), help="comma list; every other lead is zeroed, such as II or II,V1")
+    add("--bootstrap", type=int, help="draws of the intervals, over the configuration")
+    add("--multi-class", action="store_true", help="superclasses as in the paper: records with exactly one")
+
+
+def _bundle_and_data(add: Callable[..., argparse.Action], *, split: str) -> None:
+    add("--bundle", type=Path, required=True, help="folder with manifest.json")
+    add("--data", type=Path, required=True, help="a prepared folder, or a database as published")
+    add("--source", help="which database `--data` is; found by its files where left out")
+    add("--split", default=split, choices=("train", "val", "test"), help=f"default {split}")
+
+
+def _leads(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _bundle_stages(stages: Stages) -> None:
+    add = _stage(stages, "export", "write a bundle from a checkpoint", configured=True)
+    add("--from", dest="start", type=Path, required=True, help="fine-tuned checkpoint")
+    add("--data", type=Path, required=True, help="prepared folder, for parity on real records")
+    add("--out", type=Path, required=True, help="folder of the bundle")
+    add("--waves", type=Path, help="checkpoint of the wave head")
+    add = _stage(stages, "parity", "compare every variant of a bundle with torch on real records")
+    add("--bundle", type=Path, required=True, help="folder with manifest.json")
+    add("--data", type=Path, required=True, help="a prepared folder, or a database as published")
+    add("--records", type=int, default=200, help="how many (default 200)")
+
+
+def _small_stages(stages: Stages) -> None:
+    add = _stage(stages, "golden", "compare the network with arrays of the published code")
+    add("file", type=Path, help=".npz with state, input, mask and expected arrays")
+    add = _stage(stages, "import-published", "turn the authors' checkpoint into an encoder to start from")
+    add("file", type=Path, help="the authors' .pth")
+    add("--out", type=Path, required=True, help="checkpoint to write")
+    add = _stage(stages, "quality", "score the signal-quality verdict on records that were judged by hand")
+    add("--data", type=Path, required=True, help="folder with labels.csv (record, acceptable)")
+    add = _stage(stages, "simulate", "write a folder of simulated labelled records")
+    add("--out", type=Path, required=True, help="folder to write")
+    add("--records", type=int, default=200, help="how many (default 200)")
+    add("--seed", type=int, default=0, help="of everything random (default 0)")
