@@ -111,7 +111,7 @@ class Reader:
             lead_measurements=measured[1] if measured else None,
             embedding=outputs.embedding.mean(axis=0) if "embedding" in parts else None,
             plot=plot_svg(prepared.recording, waves or {}) if "plot" in parts else None,
-            warnings=(*self._cautions(prepared), *_rhythm(prepared, waves, found)),
+            warnings=(*self._cautions(prepared), *_rhythm(measured[0] if measured else None, found)),
         )
 
     def _waves(self, prepared: Prepared, outputs: Outputs) -> Waves:
@@ -138,10 +138,8 @@ class Reader:
             yield caution("dead_leads", leads=", ".join(windows.dead_leads))
 
 
-def _rhythm(prepared: Prepared, waves: Waves | None, found: tuple[Finding, ...]) -> Iterator[str]:
-    """What to say of the rhythm, from the waves and from the finding of pacing."""
-    if waves is None or prepared.quality.verdict == "unusable":
-        return
-    paced = any(one.present and one.statement.key == "PACE" for one in found)
-    for key in rhythm_cautions(prepared.recording, waves, paced=paced):
-        yield caution(key)
+def _rhythm(measurements: dict[str, Measurement] | None, found: tuple[Finding, ...]) -> Iterator[str]:
+    """What to say of the rhythm, from what was measured and from the finding of pacing."""
+    if measurements is not None:
+        paced = any(one.present and one.statement.key == "PACE" for one in found)
+        yield from map(caution, rhythm_cautions(measurements, paced=paced))

@@ -1,10 +1,35 @@
 """Intervals, rates, axes and voltages of a recording, each with its spread or the reason it is absent."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
+from statistics import median
+from typing import Literal, get_args
 
-from model.reading.waves import Waves
+import numpy as np
+
+from model.reading.amplitudes import MIN_WAVE_MV, Amplitudes, measure_amplitudes
+from model.reading.beats import Array, Beats, match_beats
+from model.reading.waves import WaveKind, Waves
+from model.signal.leads import LIMB_LEADS, known_leads
 from model.signal.quality import Quality
 from model.signal.recording import Recording
+
+Absent = Literal[
+    "unusable_recording",  # the verdict on the whole recording
+    "no_usable_leads",  # every lead is poor, or has no waves
+    "too_few_beats",  # fewer than the number rests on
+    "rate_out_of_range",  # not between 20 and 300 /min
+    "no_p_wave",  # too few beats have one: fibrillation, flutter, pacing, a hidden P
+    "no_t_wave",  # too few beats have a measurable end of T
+    "missing_leads",  # the formula's leads are not there or poor
+    "indeterminate_axis",  # positive and negative areas cancel
+]
+ABSENT: tuple[Absent, ...] = get_args(Absent)
+
+MIN_RATE_BPM, MAX_RATE_BPM = 20.0, 300.0
+MIN_BEATS_WITH_WAVE = 1 / 3  # of all beats; less is a stray mark, not a P wave
+IRREGULAR = 0.1  # rMSSD over mean RR
 
 
 @dataclass(frozen=True)
@@ -15,18 +40,29 @@ class Measurement:
         value: in the unit of its name; None when it could not be measured.
         spread: median absolute deviation over beats, in the same unit; None for a single value.
         leads: how many leads it rests on.
-        absent: a stable reason when `value` is None, such as `no_p_wave` or `too_few_beats`.
+        absent: when `value` is None, one of `ABSENT`.
     """
 
     value: float | None
     spread: float | None = None
     leads: int = 0
-    absent: str | None = None
+    absent: Absent | None = None
 
 
 @dataclass(frozen=True)
 class LeadMeasurements:
-    """Numbers of one lead, in ms and mV; None where a wave is missing."""
+    """Medians over the beats of one lead; None where a wave is missing or the lead is poor.
+
+    Attributes:
+        p_ms: duration of P.
+        pr_ms: onset of P to onset of QRS.
+        qrs_ms: duration of QRS.
+        qt_ms: onset of QRS to offset of T.
+        r_mv: height of R above the PR segment.
+        s_mv: depth of S (of QS where there is no R) below it, as a positive number.
+        st_j_mv: level at the end of the QRS.
+        st_j60_mv: level 60 ms later.
+    """
 
     p_ms: float | None = None
     pr_ms: float | None = None
@@ -57,21 +93,192 @@ MEASUREMENTS = (
     "sokolow_lyon_mv",
     "cornell_mv",
 )
-"""Every global measurement; an answer holds them all, measured or absent."""
+"""Every global measurement; an answer holds them all, measured or absent. rMSSD and SDNN are short-term values: they
+describe the stretch that was recorded, not the 5 minutes or 24 hours of the Task Force (Circulation 1996;93:1043)."""
+
+QTC: dict[str, Callable[[Array, float], Array]] = {
+    # Bazett HC. An analysis of the time-relations of electrocardiograms. Heart 1920;7:353.
+    "qtc_bazett_ms": lambda qt_ms, rr_ms: qt_ms / (rr_ms / 1000) ** (1 / 2),
+    # Fridericia LS. Die Systolendauer im Elektrokardiogramm. Acta Med Scand 1920;53:469. The default.
+    "qtc_fridericia_ms": lambda qt_ms, rr_ms: qt_ms / (rr_ms / 1000) ** (1 / 3),
+    # Sagie A et al. An improved method for adjusting the QT interval (Framingham). Am J Cardiol 1992;70:797.
+    "qtc_framingham_ms": lambda qt_ms, rr_ms: qt_ms + 154 * (1 - rr_ms / 1000),
+    # Hodges M et al. Bazett's QT correction reviewed: evidence for a linear correction. JACC 1983;1:694.
+    "qtc_hodges_ms": lambda qt_ms, rr_ms: qt_ms + 1.75 * (60_000 / rr_ms - 60),
+}
+"""QT corrected for the mean RR of the recording."""
 
 
 def measure(
     recording: Recording, waves: Waves, quality: Quality
 ) -> tuple[dict[str, Measurement], dict[str, LeadMeasurements]]:
-    """Global and per-lead measurements of a recording from its waves."""
-    del recording
-    reason = "unusable_recording" if quality.verdict == "unusable" else "too_few_beats"
-    return {name: Measurement(None, absent=reason) for name in MEASUREMENTS}, {
-        lead: LeadMeasurements() for lead in waves
+    """Global and per-lead measurements of a recording from its waves.
+
+    Args:
+        recording: where amplitudes are read.
+        waves: lead to waves, for leads that the recording has or that follow from its limb leads.
+        quality: poor leads are left out; an unusable recording is not measured.
+
+    Returns:
+        All of `MEASUREMENTS`, and the numbers of every lead of `waves`.
+    """
+    if quality.verdict == "unusable":
+        return _absent("unusable_recording"), {lead: LeadMeasurements() for lead in waves}
+    signals = known_leads(recording.signal_mv, recording.leads)
+    leads = _usable(recording, waves, quality)
+    beats = match_beats(waves, leads)
+    if beats.count == 0:
+        return _absent("too_few_beats" if leads else "no_usable_leads"), {lead: LeadMeasurements() for lead in waves}
+    amplitudes = measure_amplitudes(np.stack([signals[lead] for lead in leads]), recording.sampling_hz, beats)
+    measured = _rates(beats) | _intervals(beats) | _axes(amplitudes) | _voltages(beats, amplitudes)
+    measured |= _corrected(beats, measured)
+    by_lead = _by_lead(beats, amplitudes)
+    return {name: measured[name] for name in MEASUREMENTS}, {
+        lead: by_lead.get(lead, LeadMeasurements()) for lead in waves
     }
 
 
-def rhythm_cautions(recording: Recording, waves: Waves, *, paced: bool) -> tuple[str, ...]:
+def rhythm_cautions(measurements: dict[str, Measurement], *, paced: bool) -> tuple[str, ...]:
     """Keys of `CAUTIONS` that the rhythm calls for."""
-    del recording, waves
-    return ("paced_rhythm",) if paced else ()
+    rr, rmssd = measurements["rr_ms"].value, measurements["rmssd_ms"].value
+    irregular = rr is not None and rmssd is not None and rmssd > IRREGULAR * rr
+    return ("irregular_rhythm",) * irregular + ("paced_rhythm",) * paced
+
+
+def _absent(reason: Absent) -> dict[str, Measurement]:
+    return {name: Measurement(None, absent=reason) for name in MEASUREMENTS}
+
+
+def _usable(recording: Recording, waves: Waves, quality: Quality) -> tuple[str, ...]:
+    """Leads with waves that are not poor and were not computed from a poor limb lead."""
+    poor = quality.poor_leads
+    derived = set(LIMB_LEADS) - set(recording.leads) if poor & set(LIMB_LEADS) else set()
+    return tuple(lead for lead, found in waves.items() if found and lead not in poor | derived)
+
+
+def _over_beats(values: Array, leads: int, reason: Absent) -> Measurement:
+    """Median and median absolute deviation over the beats that have a value."""
+    finite = [value for value in values.tolist() if isfinite(value)]
+    if not finite or len(finite) < MIN_BEATS_WITH_WAVE * len(values):
+        return Measurement(None, absent=reason)
+    middle = median(finite)
+    return Measurement(middle, _deviation(finite, middle), leads)
+
+
+def _deviation(values: list[float], middle: float) -> float | None:
+    """Median absolute deviation from the middle; None for a single value."""
+    return median([abs(value - middle) for value in values]) if len(values) > 1 else None
+
+
+def _rates(beats: Beats) -> dict[str, Measurement]:
+    """Heart rate, RR and its short-term variability; an RR is the median over leads of R peak to R peak."""
+    names = ("heart_rate_bpm", "rr_ms", "rmssd_ms", "sdnn_ms")
+    rr_ms = _median_columns(np.diff(beats.marks_ms["QRS"][1], axis=1))
+    rr_ms = rr_ms[np.isfinite(rr_ms)]
+    if len(rr_ms) < 2:
+        return dict.fromkeys(names, Measurement(None, absent="too_few_beats"))
+    mean = float(rr_ms.mean())
+    if not MIN_RATE_BPM <= 60_000 / mean <= MAX_RATE_BPM:
+        return dict.fromkeys(names, Measurement(None, absent="rate_out_of_range"))
+    leads = len(beats.leads)
+    listed = rr_ms.tolist()
+    spread = _deviation(listed, median(listed)) or 0.0
+    return {
+        "heart_rate_bpm": Measurement(60_000 / mean, spread * 60_000 / mean**2, leads),
+        "rr_ms": Measurement(mean, spread, leads),
+        "rmssd_ms": Measurement(float(np.sqrt(np.mean(np.diff(rr_ms) ** 2))), None, leads),
+        "sdnn_ms": Measurement(float(rr_ms.std(ddof=1)), None, leads),
+    }
+
+
+def _intervals(beats: Beats) -> dict[str, Measurement]:
+    """Global intervals of each beat from its global bounds, medians over beats."""
+    onset, offset = beats.onset_ms, beats.offset_ms
+    p_leads, qrs_leads = beats.leads_shown("P"), beats.leads_shown("QRS")
+    return {
+        "p_duration_ms": _over_beats(offset["P"] - onset["P"], p_leads, "no_p_wave"),
+        "pr_ms": _over_beats(onset["QRS"] - onset["P"], p_leads, "no_p_wave"),
+        "qrs_ms": _over_beats(offset["QRS"] - onset["QRS"], qrs_leads, "too_few_beats"),
+        "qt_ms": _over_beats(offset["T"] - onset["QRS"], beats.leads_shown("T"), "no_t_wave"),
+    }
+
+
+def _corrected(beats: Beats, measured: dict[str, Measurement]) -> dict[str, Measurement]:
+    """Every QTc, or the reason that QT or RR has for being absent."""
+    qt, rr = measured["qt_ms"], measured["rr_ms"]
+    if qt.value is None or rr.value is None:
+        return dict.fromkeys(QTC, qt if qt.value is None else rr)
+    qt_ms, rr_ms = beats.offset_ms["T"] - beats.onset_ms["QRS"], rr.value
+    return {name: _over_beats(formula(qt_ms, rr_ms), qt.leads, "no_t_wave") for name, formula in QTC.items()}
+
+
+def _axes(amplitudes: Amplitudes) -> dict[str, Measurement]:
+    """Frontal axes from net areas: atan2(2 / sqrt(3) * aVF, I), degrees.
+
+    Source: Surawicz et al., AHA/ACCF/HRS recommendations part III, 2009. aVF is an augmented lead; 2 / sqrt(3) puts
+    it on the scale of lead I.
+    """
+    kinds: tuple[tuple[str, WaveKind, Absent], ...] = (
+        ("p_axis_deg", "P", "no_p_wave"),
+        ("qrs_axis_deg", "QRS", "too_few_beats"),
+        ("t_axis_deg", "T", "no_t_wave"),
+    )
+    if not amplitudes.area:
+        return {name: Measurement(None, absent="missing_leads") for name, _, _ in kinds}
+    return {name: _axis(amplitudes.area[kind], reason) for name, kind, reason in kinds}
+
+
+def _axis(areas: Array, reason: Absent) -> Measurement:
+    """Axis of the median vector of (2, beat) areas of I and aVF; beats that scatter more than it is long have none."""
+    known = areas[:, np.isfinite(areas).all(axis=0)]
+    if known.shape[1] == 0 or known.shape[1] < MIN_BEATS_WITH_WAVE * areas.shape[1]:
+        return Measurement(None, absent=reason)
+    x, y = known[0], known[1] * 2 / np.sqrt(3)
+    middle_x, middle_y = median(x.tolist()), median(y.tolist())
+    if np.hypot(middle_x, middle_y) <= median(np.hypot(x - middle_x, y - middle_y).tolist()):
+        return Measurement(None, absent="indeterminate_axis")
+    axis = float(np.degrees(np.arctan2(middle_y, middle_x)))
+    turned = (np.degrees(np.arctan2(y, x)) - axis + 180) % 360 - 180
+    return Measurement(axis, _deviation(turned.tolist(), 0.0), 2)
+
+
+def _voltages(beats: Beats, amplitudes: Amplitudes) -> dict[str, Measurement]:
+    """Hypertrophy voltages; the cut-offs are the reader's."""
+    r_mv = dict(zip(beats.leads, amplitudes.r_mv, strict=True))
+    s_mv = dict(zip(beats.leads, amplitudes.s_mv, strict=True))
+    missing = Measurement(None, absent="missing_leads")
+    voltages = {"sokolow_lyon_mv": missing, "cornell_mv": missing}
+    if {"V1", "V5", "V6"} <= set(beats.leads):
+        # Sokolow M, Lyon TP. Am Heart J 1949;37:161: S in V1 plus the larger R of V5 and V6.
+        sokolow = s_mv["V1"] + np.maximum(r_mv["V5"], r_mv["V6"])
+        voltages["sokolow_lyon_mv"] = _over_beats(sokolow, 3, "too_few_beats")
+    if {"aVL", "V3"} <= set(beats.leads):
+        # Casale PN et al. (Cornell). J Am Coll Cardiol 1985;6:572: R in aVL plus S in V3.
+        voltages["cornell_mv"] = _over_beats(r_mv["aVL"] + s_mv["V3"], 2, "too_few_beats")
+    return voltages
+
+
+def _by_lead(beats: Beats, amplitudes: Amplitudes) -> dict[str, LeadMeasurements]:
+    """The numbers of each lead from its own marks and amplitudes."""
+    p, qrs, t = (beats.marks_ms[kind] for kind in ("P", "QRS", "T"))
+    spans = (p[2] - p[0], qrs[0] - p[0], qrs[2] - qrs[0], t[2] - qrs[0])
+    heights = (amplitudes.r_mv, amplitudes.s_mv)
+    per_beat = np.stack([*spans, *heights, amplitudes.st_j_mv, amplitudes.st_j60_mv])
+    table = _median_columns(per_beat.reshape(-1, beats.count).T).reshape(len(per_beat), -1)
+    deflections = table[len(spans) : len(spans) + len(heights)]
+    deflections[deflections < MIN_WAVE_MV] = np.nan
+    return {
+        lead: LeadMeasurements(*(value if isfinite(value) else None for value in column))
+        for lead, column in zip(beats.leads, table.T.tolist(), strict=True)
+    }
+
+
+def _median_columns(values: Array) -> Array:
+    """Median of each column without its NaN; several times faster than numpy's nanmedian on arrays this small."""
+    if values.size == 0:
+        return np.full(values.shape[1], np.nan)
+    ordered = np.sort(values, axis=0)  # NaN sorts last
+    count = np.isfinite(ordered).sum(axis=0)
+    columns = np.arange(values.shape[1])
+    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, len(values) - 1)
+    return np.asarray((ordered[low, columns] + ordered[high, columns]) / 2)

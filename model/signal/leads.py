@@ -56,3 +56,13 @@ def derive_limb_leads(signal_mv: npt.NDArray[np.float32], leads: Sequence[str]) 
         name: present.get(name, (a * first + b * second).astype(np.float32))
         for name, (a, b) in zip(LIMB_LEADS, weights, strict=True)
     }
+
+
+def known_leads(signal_mv: npt.NDArray[np.float32], leads: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
+    """Every lead that is present, and the limb leads that follow from two others.
+
+    Args:
+        signal_mv: (lead, sample), mV.
+        leads: canonical names, one a row.
+    """
+    return dict(zip(leads, signal_mv, strict=True)) | derive_limb_leads(signal_mv, leads)

@@ -10,6 +10,9 @@ from model.signal.recording import Recording
 
 Verdict = Literal["good", "limited", "unusable"]
 
+POOR = frozenset({"flat", "saturated", "noise", "disconnected_electrode"})
+"""Issues that make a lead useless for measuring."""
+
 
 @dataclass(frozen=True)
 class Issue:
@@ -26,6 +29,12 @@ class Quality:
     verdict: Verdict
     issues: tuple[Issue, ...] = ()
     dead_leads: tuple[str, ...] = ()
+
+    @property
+    def poor_leads(self) -> frozenset[str]:
+        """Leads in which no wave can be trusted."""
+        named = {issue.lead for issue in self.issues if issue.lead is not None and issue.code in POOR}
+        return frozenset(named | set(self.dead_leads))
 
 
 def check_quality(recording: Recording) -> Quality:
