@@ -18,7 +18,7 @@ class Statement:
         key: stable name in bundles, labels and answers.
         name: in words.
         group: `superclass` or `statement`.
-        snomed_ct: SNOMED CT concept id; superclasses have none.
+        snomed_ct: SNOMED CT concept id, the nearest that holds; superclasses have none.
     """
 
     key: str
@@ -66,6 +66,11 @@ STATEMENTS = (
     Statement("TAb", "T wave abnormal", "statement", "164934002"),
     Statement("TInv", "T wave inversion", "statement", "59931005"),
     Statement("VPB", "ventricular premature beats", "statement", "17338001"),
+    # Infarction by site, of any age: SNOMED CT has sites for acute and for old infarction alone, so these carry the
+    # concept of the finding without its site, 164865005 "ECG: myocardial infarction".
+    Statement("AMI", "anterior myocardial infarction", "statement", "164865005"),
+    Statement("IMI", "inferior myocardial infarction", "statement", "164865005"),
+    Statement("LMI", "lateral myocardial infarction", "statement", "164865005"),
     Statement("ILBBB", "incomplete left bundle branch block", "statement", "251120003"),
     Statement("LAE", "left atrial enlargement", "statement", "67741000119109"),
     Statement("LPFB", "left posterior fascicular block", "statement", "445211001"),

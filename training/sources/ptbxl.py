@@ -46,9 +46,13 @@ SCP_OF_STATEMENT: dict[str, frozenset[str]] = {
 }
 AXIS_OF_STATEMENT = {"LAD": frozenset({"LAD", "ALAD"}), "RAD": frozenset({"RAD", "ARAD"})}
 
-# Statements that labels.csv does not hold, known only where the published table says so.
+# Statements that labels.csv does not hold, known only where the published table says so; infarction by site is the
+# benchmark's diagnostic subclass.
 SCP_OF_EXTRA: dict[str, frozenset[str]] = {
     "PVC": frozenset({"PVC"}),
+    "AMI": frozenset({"AMI", "ASMI", "ALMI", "INJAS", "INJAL", "INJLA"}),
+    "IMI": frozenset({"IMI", "ILMI", "IPMI", "IPLMI", "INJIN", "INJIL"}),
+    "LMI": frozenset({"LMI"}),
     "STD": frozenset({"STD_"}),
     "LVH": frozenset({"LVH"}),
     "LPFB": frozenset({"LPFB"}),
