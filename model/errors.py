@@ -79,6 +79,12 @@ class UnknownUnitError(UnusableError):
     code: ClassVar[str] = "unknown_unit"
 
 
+class MissingGainError(UnusableError):
+    """Counts without a gain, or a WFDB signal that calls itself uncalibrated; none is assumed."""
+
+    code: ClassVar[str] = "missing_gain"
+
+
 class MissingRateError(UnusableError):
     """No sampling rate was given; none is assumed."""
 

@@ -1,6 +1,7 @@
 """A recording: leads in millivolts at one sampling rate, checked once, at construction."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ from model.signal.leads import canonical_lead
 MIN_SAMPLING_HZ = 100.0
 MAX_SAMPLING_HZ = 2000.0
 
+Note = Literal["checksum_mismatch", "signals_left_out", "skew_cut", "unit_by_format", "gain_by_format"]
+"""What a decoder saw and a reader of the answer should know; the recording stands as it is."""
+
 
 @dataclass(frozen=True, eq=False)
 class Recording:
@@ -20,6 +24,7 @@ class Recording:
         signal_mv: float32 (lead, sample), millivolts, finite.
         sampling_hz: 100 to 2000.
         leads: a name a row, standard names in their standard spelling, others as they came.
+        notes: what the file said beside the signal.
 
     Raises:
         ShapeError: not two-dimensional, empty, or another number of rows than of names.
@@ -31,6 +36,7 @@ class Recording:
     signal_mv: npt.NDArray[np.float32]
     sampling_hz: float
     leads: tuple[str, ...]
+    notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         signal_mv = np.ascontiguousarray(self.signal_mv, dtype=np.float32)
@@ -39,7 +45,7 @@ class Recording:
         object.__setattr__(self, "sampling_hz", float(self.sampling_hz))
         object.__setattr__(self, "leads", leads)
         _require_shape(signal_mv, leads)
-        _require_rate(self.sampling_hz)
+        require_rate(self.sampling_hz)
         _require_distinct(leads)
         _require_finite(signal_mv, leads)
 
@@ -56,7 +62,8 @@ def _require_shape(signal_mv: npt.NDArray[np.float32], leads: tuple[str, ...]) -
         raise ShapeError(f"got {len(leads)} lead names for {signal_mv.shape[0]} leads")
 
 
-def _require_rate(sampling_hz: float) -> None:
+def require_rate(sampling_hz: float) -> None:
+    """Raise RateError for a rate outside 100-2000 Hz, NaN included."""
     if not MIN_SAMPLING_HZ <= sampling_hz <= MAX_SAMPLING_HZ:
         raise RateError(f"got {sampling_hz:g} Hz, wanted {MIN_SAMPLING_HZ:g} to {MAX_SAMPLING_HZ:g} Hz")
 
