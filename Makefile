@@ -1,0 +1,43 @@
+# Two commands: `make serve` answers ECGs, `make test` proves the project. Each makes its own environment.
+PYTHON ?= python3
+SERVE := .venv-serve
+DEV := .venv
+SOURCES := model training service tests
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help serve test check format clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+serve: $(SERVE)/.installed ## serve the bundled model on 127.0.0.1:8000 (ECG_HOST, ECG_PORT)
+	$(SERVE)/bin/python -m service
+
+test: check ## format, lint, types, import rules and every test
+	$(DEV)/bin/python -m pytest
+
+check: $(DEV)/.installed ## format, lint, types and import rules
+	$(DEV)/bin/ruff format --check $(SOURCES)
+	$(DEV)/bin/ruff check $(SOURCES)
+	$(DEV)/bin/mypy
+	$(DEV)/bin/lint-imports
+
+format: $(DEV)/.installed ## rewrite the sources as `check` wants them
+	$(DEV)/bin/ruff format $(SOURCES)
+	$(DEV)/bin/ruff check --fix $(SOURCES)
+
+clean: ## remove the environments and caches
+	rm -rf $(SERVE) $(DEV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# An environment is whole or absent: the stamp is written last, and without it the next run starts over.
+$(SERVE)/.installed: EXTRAS :=
+$(DEV)/.installed: EXTRAS := [train,dev]
+$(SERVE)/.installed $(DEV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
+	  echo "Python 3.11 to 3.13 is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make environments. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.$(EXTRAS)'
+	@touch $@

@@ -1,0 +1,32 @@
+# The service alone: no torch, no compiler, no root, nothing written outside /tmp.
+#   docker build -f docker/service.Dockerfile -t ecg-jepa-service .
+#   docker build -f docker/service.Dockerfile -t ecg-jepa-service:gpu --build-arg EXTRA=gpu .
+ARG PYTHON_IMAGE=python:3.13.7-slim-trixie
+
+FROM ${PYTHON_IMAGE} AS build
+ARG EXTRA=""
+WORKDIR /source
+RUN python3 -m venv /opt/ecg
+COPY pyproject.toml README.md LICENSE ./
+COPY model model
+COPY training training
+COPY service service
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/ecg/bin/pip install --disable-pip-version-check ".${EXTRA:+[${EXTRA}]}"
+
+FROM ${PYTHON_IMAGE}
+COPY --from=build /opt/ecg /opt/ecg
+ENV PATH=/opt/ecg/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    ECG_HOST=0.0.0.0 \
+    ECG_PORT=8000
+WORKDIR /
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"ECG_PORT\"]}/health/ready', timeout=2)"]
+STOPSIGNAL SIGTERM
+# Beyond loopback the service wants ECG_API_KEYS; docker-compose.yml shows how.
+ENTRYPOINT ["python", "-m", "service"]

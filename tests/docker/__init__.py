@@ -1,0 +1,1 @@
+"""Tests of what surrounds the service: images, compose, Prometheus and Grafana."""
