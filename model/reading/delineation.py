@@ -1,0 +1,219 @@
+"""Wave outputs of the network to P, QRS and T: boundaries between two frames, in the order that a heart keeps."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from model.reading.waves import Wave, WaveKind, Waves
+
+FRAME_MS = 8.0
+OFFSET_STEP_MS = 0.5
+KINDS: tuple[WaveKind, ...] = ("P", "QRS", "T")
+_QRS, _T = 2, 3  # labels of the network; 0 is none, 1 is P
+_SHORTEST_MS = np.array([0.0, 30.0, 30.0, 60.0])
+_LONGEST_MS = np.array([0.0, 260.0, 320.0, 600.0])
+_BRIDGE_FRAMES = 3  # a gap of 24 ms inside one wave is doubt, not two waves
+_REFRACTORY_MS = 200.0  # 300 /min
+_SEAM_MS = 40.0  # two windows may place the middle of one wave so far apart
+_FLAT_MV = 0.005
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class WaveOutputs:
+    """What the wave head says of the windows of a recording.
+
+    Attributes:
+        label: uint8 (window, lead, frame): 0 none, 1 P, 2 QRS, 3 T; a frame every `FRAME_MS`.
+        probability: uint8 (window, lead, frame), of that label, in 1/255.
+        distance: int8 (window, lead, 2, frame), to the nearest onset and offset, in steps of `OFFSET_STEP_MS`.
+    """
+
+    label: npt.NDArray[np.uint8]
+    probability: npt.NDArray[np.uint8]
+    distance: npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False)
+class _Spans:
+    """Waves as columns, by row (window and lead) and time."""
+
+    row: Ints
+    kind: Ints
+    onset_ms: Floats
+    offset_ms: Floats
+    confidence: Floats
+    peak_ms: Floats
+
+    def __getitem__(self, chosen: npt.NDArray[np.bool_] | Ints) -> "_Spans":
+        return _Spans(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+
+def delineate(
+    outputs: WaveOutputs,
+    windows_mv: npt.NDArray[np.float32],
+    leads: Sequence[str],
+    *,
+    starts_s: Sequence[float],
+    sampling_hz: float,
+    duration_s: float,
+) -> Waves:
+    """Waves of a recording, each taken from the window in which it lies most central.
+
+    A lead without a QRS has no waves; a wave that the recording cuts off is left out, since its boundary is not seen.
+
+    Args:
+        outputs: of every window.
+        windows_mv: (window, lead, sample), what the network saw of each lead; a flat lead has no waves.
+        leads: their names.
+        starts_s: where each window begins.
+        sampling_hz: of `windows_mv`.
+        duration_s: of the recording; what lies past it is padding.
+
+    Returns:
+        For every lead its waves in order of time, in ms from the first sample of the recording.
+    """
+    count, lead_count = windows_mv.shape[:2]
+    rows_mv = windows_mv.reshape(count * lead_count, -1)
+    flat = np.ptp(rows_mv, axis=1) < _FLAT_MV
+    label = np.where(flat[:, None], 0, outputs.label.reshape(len(rows_mv), -1)).astype(np.uint8)
+    spans = _decode(label, outputs.probability.reshape(label.shape), outputs.distance.reshape(len(label), 2, -1))
+    spans = _with_peaks(spans, rows_mv, sampling_hz)
+    spans = _joined(spans, np.asarray(starts_s) * 1000.0, windows_mv.shape[2] / sampling_hz * 1000.0, lead_count)
+    return _by_lead(_ordered(spans[spans.offset_ms < duration_s * 1000.0 - FRAME_MS]), leads)
+
+
+def _decode(label: npt.NDArray[np.uint8], probability: npt.NDArray[np.uint8], distance: npt.NDArray[np.int8]) -> _Spans:
+    """Waves of each row of (row, frame), in ms from the start of the row."""
+    row, kind, first, past = _runs(_bridged(label))
+    onset_ms = _boundary_ms(distance[:, 0], row, first)
+    offset_ms = _boundary_ms(distance[:, 1], row, past)
+    before = np.concatenate([[0], np.cumsum(probability, dtype=np.int64)])
+    at = row * label.shape[1]
+    confidence = (before[at + past] - before[at + first]) / (past - first) / 255.0
+    duration_ms = offset_ms - onset_ms
+    whole = (first > 0) & (past < label.shape[1])
+    lasting = (duration_ms >= _SHORTEST_MS[kind]) & (duration_ms <= _LONGEST_MS[kind])
+    return _Spans(row, kind, onset_ms, offset_ms, confidence, onset_ms)[whole & lasting]
+
+
+def _bridged(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Labels with the short gaps inside one wave filled."""
+    filled = label.copy()
+    for gap in range(1, _BRIDGE_FRAMES + 1):
+        before, after, inside = label[:, : -gap - 1], label[:, gap + 1 :], label[:, 1:-gap]
+        row, frame = np.nonzero((before == after) & (before > 0) & (inside != before))
+        for step in range(1, gap + 1):
+            filled[row, frame + step] = label[row, frame]
+    return filled
+
+
+def _runs(label: npt.NDArray[np.uint8]) -> tuple[Ints, Ints, Ints, Ints]:
+    """Row, kind, first frame and the frame past the last of every wave, by row and time."""
+    padded = np.zeros((label.shape[0], label.shape[1] + 2), dtype=np.int64)
+    padded[:, 1:-1] = label
+    row, change = np.nonzero(padded[:, 1:] != padded[:, :-1])
+    kind = padded[row, change + 1]
+    starts = np.flatnonzero(kind > 0)
+    return row[starts], kind[starts], change[starts], change[starts + 1]
+
+
+def _boundary_ms(steps: npt.NDArray[np.int8], row: Ints, frame: Ints) -> Floats:
+    """Where the six frames around a change of class say that the boundary is: their median."""
+    around = np.clip(frame[:, None] + np.arange(-3, 3), 0, steps.shape[1] - 1)  # (wave, 6)
+    votes_ms = around * FRAME_MS + steps[row[:, None], around] * OFFSET_STEP_MS
+    votes_ms.sort(axis=1)
+    return np.asarray((votes_ms[:, 2] + votes_ms[:, 3]) / 2)
+
+
+def _with_peaks(spans: _Spans, rows_mv: npt.NDArray[np.float32], sampling_hz: float) -> _Spans:
+    """Spans with the place of the largest distance from the chord between their ends, between samples."""
+    if len(spans.row) == 0:
+        return spans
+    step_ms = 1000.0 / sampling_hz
+    first = np.ceil(spans.onset_ms / step_ms).astype(np.int64).clip(1, rows_mv.shape[1] - 2)
+    last = np.floor(spans.offset_ms / step_ms).astype(np.int64).clip(first, rows_mv.shape[1] - 2)
+    inside = np.arange((last - first).max() + 1)
+    at = np.minimum(first[:, None] + inside, last[:, None])  # (wave, sample)
+    values = rows_mv[spans.row[:, None], at]
+    share = (at - first[:, None]) / np.maximum(last - first, 1)[:, None]
+    height = np.abs(values - values[:, :1] - share * (values[:, -1:] - values[:, :1]))
+    top = first + height.argmax(axis=1)
+    left, middle, right = (rows_mv[spans.row, top + shift] for shift in (-1, 0, 1))
+    bend = left - 2 * middle + right
+    shift = np.divide(left - right, 2 * bend, out=np.zeros_like(bend), where=np.abs(bend) > 1e-6).clip(-0.5, 0.5)
+    peak_ms = np.clip((top + shift) * step_ms, spans.onset_ms, spans.offset_ms)
+    return _Spans(spans.row, spans.kind, spans.onset_ms, spans.offset_ms, spans.confidence, peak_ms)
+
+
+def _joined(spans: _Spans, starts_ms: Floats, window_ms: float, lead_count: int) -> _Spans:
+    """Waves of all windows on the recording's clock, `row` now the lead; each from the window it is most central in."""
+    window, lead = np.divmod(spans.row, lead_count)
+    seams = np.concatenate([[-np.inf], (starts_ms[1:] + starts_ms[:-1] + window_ms) / 2, [np.inf]])
+    shift = starts_ms[window]
+    times = (spans.onset_ms + shift, spans.offset_ms + shift, spans.confidence, spans.peak_ms + shift)
+    moved = _Spans(lead, spans.kind, *times)
+    middle = (moved.onset_ms + moved.offset_ms) / 2
+    own = (middle >= seams[window] - _SEAM_MS) & (middle < seams[window + 1] + _SEAM_MS)
+    moved = moved[own]
+    return moved[np.lexsort((moved.onset_ms, moved.row))]
+
+
+def _ordered(spans: _Spans) -> _Spans:
+    """Waves that a heart could make: one at a time, QRS after recovery, a T for a QRS, nothing without a QRS.
+
+    Args:
+        spans: by lead and time.
+    """
+    for _ in range(2):  # dropping one wave may bring two others together
+        spans = _without_weaker(spans, np.arange(len(spans.row)), _same_place)
+        spans = _without_weaker(spans, np.flatnonzero(spans.kind == _QRS), _unrecovered)
+    beats = np.bincount(spans.row[spans.kind == _QRS], minlength=spans.row.max(initial=0) + 1)
+    spans = spans[beats[spans.row] > 0]
+    beat = np.cumsum(spans.kind == _QRS)
+    spans = _without_weaker(spans, np.flatnonzero(spans.kind == _T), lambda _, a, b: beat[a] == beat[b])
+    return _apart(spans)
+
+
+def _without_weaker(
+    spans: _Spans, chosen: Ints, clash: Callable[[_Spans, Ints, Ints], npt.NDArray[np.bool_]]
+) -> _Spans:
+    """Spans less the weaker of any two neighbours among the chosen that clash."""
+    a, b = chosen[:-1], chosen[1:]
+    clashing = (spans.row[a] == spans.row[b]) & clash(spans, a, b)
+    strength = spans.confidence * np.sqrt(spans.offset_ms - spans.onset_ms)
+    keep = np.ones(len(spans.row), dtype=bool)
+    keep[np.where(strength[a] < strength[b], a, b)[clashing]] = False
+    return spans[keep]
+
+
+def _same_place(spans: _Spans, a: Ints, b: Ints) -> npt.NDArray[np.bool_]:
+    """One wave seen twice, or two that lie more than half in each other."""
+    shared_ms = np.minimum(spans.offset_ms[a], spans.offset_ms[b]) - spans.onset_ms[b]
+    shorter_ms = np.minimum(spans.offset_ms[a] - spans.onset_ms[a], spans.offset_ms[b] - spans.onset_ms[b])
+    return np.asarray(shared_ms > np.where(spans.kind[a] == spans.kind[b], 0.0, shorter_ms / 2))
+
+
+def _unrecovered(spans: _Spans, a: Ints, b: Ints) -> npt.NDArray[np.bool_]:
+    return np.asarray(spans.onset_ms[b] - spans.onset_ms[a] < _REFRACTORY_MS)
+
+
+def _apart(spans: _Spans) -> _Spans:
+    """Spans whose neighbours touch at most: where two overlap a little, each ends in the middle."""
+    onset_ms, offset_ms = spans.onset_ms.copy(), spans.offset_ms.copy()
+    a = np.flatnonzero((spans.row[:-1] == spans.row[1:]) & (offset_ms[:-1] > onset_ms[1:]))
+    offset_ms[a] = onset_ms[a + 1] = (offset_ms[a] + onset_ms[a + 1]) / 2
+    peak_ms = np.clip(spans.peak_ms, onset_ms, offset_ms)
+    return _Spans(spans.row, spans.kind, onset_ms, offset_ms, spans.confidence, peak_ms)
+
+
+def _by_lead(spans: _Spans, leads: Sequence[str]) -> Waves:
+    columns = (spans.kind, spans.onset_ms, spans.peak_ms, spans.offset_ms, spans.confidence)
+    kind, *numbers = (column.tolist() for column in columns)
+    waves = [Wave(KINDS[k - 1], *values) for k, *values in zip(kind, *numbers, strict=True)]
+    ends = np.searchsorted(spans.row, np.arange(len(leads) + 1)).tolist()
+    return {lead: tuple(waves[ends[row] : ends[row + 1]]) for row, lead in enumerate(leads)}
