@@ -1,6 +1,8 @@
 """A prepared folder as training and evaluation see it: windows on disk, labels and who is in which split."""
 
+import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,11 @@ class PreparedSet:
             if key in self.keys:
                 labels[:, column] = self.labels[:, self.keys.index(key)]
         return labels
+
+
+def hash_lines(lines: Iterable[str]) -> str:
+    """SHA-256 of lines in any order; identifies data (record and hash) and splits (record and split)."""
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def is_prepared(folder: Path) -> bool:

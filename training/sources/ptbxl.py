@@ -9,11 +9,11 @@ import ast
 from dataclasses import replace
 from pathlib import Path
 
+from model.files import read_record
 from model.reading.statements import SUPERCLASSES, VOCABULARY
 from training.errors import TrainingError
 from training.sources.catalogue import Entry, Source, Split, require_keys, require_split
 from training.sources.tables import Row, read_age, read_number, read_table
-from training.sources.wfdb_records import read_wfdb
 
 PUBLISHED_TABLE = "ptbxl_database.csv"
 PARTIAL_TABLE = "ptbxl_database_partial.csv"
@@ -81,7 +81,7 @@ def open_ptbxl(folder: Path) -> Source:
     else:
         raise TrainingError(f"{folder} has neither {PUBLISHED_TABLE} nor {SHARED_TABLE}")
     known = frozenset[str]().union(*(entry.known for entry in entries))
-    return Source("ptb-xl", tuple(key for key in VOCABULARY if key in known), entries, read_wfdb)
+    return Source("ptb-xl", tuple(key for key in VOCABULARY if key in known), entries, read_record)
 
 
 def _shared_entries(folder: Path) -> tuple[Entry, ...]:

@@ -1,0 +1,107 @@
+"""A source's records to windows, as the service would cut them, in other processes where asked."""
+
+import hashlib
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from model.errors import EcgError
+from model.signal.preprocess import preprocess, select_leads
+from model.signal.quality import check_quality
+from model.signal.recording import Recording
+from model.signal.spec import InputSpec
+from training.errors import TrainingError
+from training.sources.catalogue import Entry, Source
+
+IMPOSSIBLE_MV = 10.0  # further than this from a lead's median is no heart; 20 train records of PTB-XL have it
+FLAT_START_S = 1.0  # every lead constant for this long from the first sample: recorded before the electrodes were on
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """One record's windows, or why there are none.
+
+    Attributes:
+        windows: float32 (window, lead, sample), mV; empty when the record cannot be used.
+        reason: why it cannot be used; empty otherwise.
+        sampling_hz: as recorded.
+        leads: as recorded.
+        dead_leads: masked leads of the model.
+        sha256: of the file with the samples.
+    """
+
+    windows: npt.NDArray[np.float32]
+    reason: str = ""
+    sampling_hz: float = 0.0
+    leads: tuple[str, ...] = ()
+    dead_leads: tuple[str, ...] = ()
+    sha256: str = ""
+
+
+def cut_records(source: Source, entries: Sequence[Entry], spec: InputSpec, *, processes: int) -> Iterator[Cut]:
+    """Every entry's cut, in order, with a progress bar.
+
+    Raises:
+        TrainingError: a test record that cannot be used: a test split with holes is another test split.
+    """
+    jobs = [(source.read, entry, spec) for entry in entries]
+    for entry, cut in zip(entries, tqdm(_run(jobs, processes), source.name, len(jobs), unit="ECG"), strict=True):
+        if cut.reason and entry.split == "test":
+            detail = f"test record {entry.record} cannot be used ({cut.reason}); the test split is never filtered"
+            raise TrainingError(detail)
+        yield cut
+
+
+Job = tuple[Callable[[Path], Recording], Entry, InputSpec]
+
+
+def _run(jobs: list[Job], processes: int) -> Iterator[Cut]:
+    if processes <= 1:
+        yield from map(_cut_job, jobs)
+        return
+    # Spawned, not forked: a parent that has loaded torch or onnxruntime has threads, and a fork of those can hang.
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield from pool.map(_cut_job, jobs, chunksize=32)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _cut_job(job: Job) -> Cut:
+    return cut_record(*job)
+
+
+def cut_record(read: Callable[[Path], Recording], entry: Entry, spec: InputSpec) -> Cut:
+    """The windows of one record; a record that cannot or must not be learned from gives the reason instead."""
+    try:
+        recording = read(entry.path)
+        rule = broken_rule(recording, spec) if entry.split == "train" else ""
+        windows = preprocess(recording, spec, dead_leads=check_quality(recording).dead_leads)
+        with entry.signal_file.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except EcgError as error:
+        return _unusable(error.code, spec)
+    except (OSError, ValueError, LookupError) as error:  # what readers of damaged files raise
+        return _unusable(f"unreadable: {type(error).__name__}", spec)
+    if rule:
+        return _unusable(rule, spec)
+    return Cut(windows.signal_mv, "", recording.sampling_hz, recording.leads, windows.dead_leads, digest)
+
+
+def _unusable(reason: str, spec: InputSpec) -> Cut:
+    return Cut(np.empty((0, len(spec.leads), spec.samples), dtype=np.float32), reason)
+
+
+def broken_rule(recording: Recording, spec: InputSpec) -> str:
+    """The first rule that a training record breaks, or an empty string; NaN is refused by Recording itself."""
+    signal_mv = select_leads(recording, spec.leads)
+    if (np.abs(signal_mv - np.median(signal_mv, axis=1, keepdims=True)) > IMPOSSIBLE_MV).any():
+        return "impossible_amplitude"
+    start = signal_mv[:, : round(FLAT_START_S * recording.sampling_hz)]
+    return "" if np.ptp(start, axis=1).any() else "flat_start"
