@@ -1,0 +1,157 @@
+"""Trains the wave head on marked records: all of them for the head that ships, four fifths for its figures."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from model.nn.encoder import Encoder
+from model.nn.waves import WaveHeadConfig, WaveNet, spread_tokens, token_mix
+from model.signal.leads import MODEL_LEADS, STANDARD_LEADS
+from model.signal.spec import SPEC
+from training.checkpoint import read_checkpoint, write_checkpoint
+from training.config import WavesConfig
+from training.errors import TrainingError
+from training.loop import Rows, train
+from training.optim import adamw
+from training.wave_augment import Cut, change, cut
+from training.wave_targets import UNKNOWN, WaveSet
+
+HEAD = "head.pt"
+FOLDS = 5
+_CUT_SAMPLES = 30 * SPEC.patch_samples
+_FEW_LEADS_SHARE = 0.4  # of the batches: one to three leads, as recorders with few electrodes send them
+_DISTANCE_WEIGHT = 0.5
+_MEAN_MOMENTUM = 0.995
+_MODEL_ROWS = [STANDARD_LEADS.index(lead) for lead in MODEL_LEADS]
+
+
+class WaveTask:
+    """Learns a wave head; the weights that count are their running mean.
+
+    Args:
+        marked: the records.
+        config: shape of the head.
+        settings: learning rate and seed.
+        encoder: frozen, whose tokens the head sees; None for a head without tokens.
+    """
+
+    def __init__(
+        self, marked: WaveSet, config: WaveHeadConfig, settings: WavesConfig, *, encoder: Encoder | None = None
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        net = WaveNet(config)
+        self._net, self._mean = net, copy.deepcopy(net).requires_grad_(False)
+        self.network: nn.Module = nn.ModuleDict({"net": self._net, "mean": self._mean})
+        self.optimizer: torch.optim.Optimizer = adamw(net.named_parameters(), rate=settings.rate, decay=settings.decay)
+        self._marked = Cut(*(torch.from_numpy(part) for part in (marked.ecg, marked.label, marked.distance_s)))
+        self._encoder = encoder
+        self._steps = 0
+
+    @property
+    def head(self) -> WaveNet:
+        """The head as it is to be used."""
+        return self._mean.eval()
+
+    def loss(self, rows: Rows, random: np.random.Generator, progress: float) -> Tensor:
+        """Cross entropy of the class, and L1 of the distance where a boundary is near."""
+        del progress
+        draw = torch.Generator().manual_seed(int(random.integers(2**62)))
+        batch = change(cut(self._picked(rows, draw), _CUT_SAMPLES, draw), draw)
+        logits, distance = self._net(batch.ecg, self._tokens(batch.ecg, draw))
+        return wave_loss(logits, distance, batch)
+
+    def after_step(self, progress: float) -> None:
+        """Move the mean towards the weights, fast at first."""
+        del progress
+        self._steps += 1
+        momentum = min(_MEAN_MOMENTUM, self._steps / (self._steps + 10))
+        with torch.no_grad():
+            moving = self._net.state_dict()
+            for name, value in self._mean.state_dict().items():
+                value.copy_(value.lerp(moving[name], 1.0 - momentum) if value.is_floating_point() else moving[name])
+
+    def at_epoch(self, epoch: int) -> dict[str, float]:
+        """Nothing is measured on the way."""
+        del epoch
+        return {}
+
+    def _picked(self, rows: Rows, draw: Generator) -> Cut:
+        """The records of some rows: all leads, or a few leads of each, more often."""
+        whole = self._marked
+        records = torch.from_numpy(rows)
+        leads = len(STANDARD_LEADS)
+        if torch.rand((), generator=draw) < _FEW_LEADS_SHARE:
+            leads = int(torch.randint(1, 4, (), generator=draw))
+            records = records.repeat(6 if leads < 3 else 4)
+        rank = torch.rand(len(records), len(STANDARD_LEADS), generator=draw).argsort(dim=1)[:, :leads]
+        chosen = rank if leads < len(STANDARD_LEADS) else torch.arange(leads).expand(len(records), -1)
+        at = (records[:, None], chosen)
+        return Cut(whole.ecg[at], whole.label[at], whole.distance[at].transpose(1, 2))
+
+    def _tokens(self, ecg: Tensor, draw: Generator) -> Tensor | None:
+        """What the encoder says of twelve leads; nothing for fewer, so that the head learns to do without."""
+        if self._encoder is None or ecg.shape[1] < len(STANDARD_LEADS):
+            return None
+        start = int(torch.randint(0, SPEC.patches - ecg.shape[2] // SPEC.patch_samples + 1, (), generator=draw))
+        with torch.no_grad():
+            tokens: Tensor = self._encoder(ecg[:, _MODEL_ROWS], start=start)
+        return spread_tokens(tokens, token_mix())
+
+
+def wave_loss(logits: Tensor, distance: Tensor, batch: Cut) -> Tensor:
+    """Loss over the frames whose truth is known.
+
+    Args:
+        logits: (B, class, L, frame).
+        distance: (B, 2, L, frame).
+        batch: what is true.
+    """
+    known = batch.label != UNKNOWN
+    of_class = F.cross_entropy(logits, torch.where(known, batch.label, -100))
+    near = known.unsqueeze(1) & (batch.distance.abs() <= 1.0)
+    of_distance = ((distance - batch.distance).abs() * near).sum() / near.sum().clamp(min=1)
+    return of_class + _DISTANCE_WEIGHT * of_distance
+
+
+def train_head(
+    marked: WaveSet, rows: Rows, settings: WavesConfig, out: Path, *, encoder: Encoder | None = None
+) -> WaveNet:
+    """Train on some of the records, resuming from `out`, and write the head to `out/head.pt`.
+
+    Records without any P are seen twice: fibrillation is rare, and a P there is the worst mistake.
+    """
+    shape = WaveHeadConfig(token_dim=encoder.config.dim if encoder else 0)
+    task = WaveTask(marked, shape, settings, encoder=encoder)
+    without_p = rows[~(marked.label[rows] == 1).any(axis=(1, 2))]
+    train(task, np.concatenate([rows, without_p]), settings, out)
+    write_checkpoint(out / HEAD, {"config": asdict(task.head.config), "state": task.head.state_dict()})
+    return task.head
+
+
+def read_head(path: Path) -> WaveNet:
+    """A head that `train_head` wrote.
+
+    Raises:
+        TrainingError: there is none, or it is none.
+    """
+    stored = read_checkpoint(path)
+    try:
+        net = WaveNet(WaveHeadConfig(**stored["config"]))
+        net.load_state_dict(stored["state"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise TrainingError(f"{path.name} is not a wave head: {type(error).__name__}") from error
+    return net.eval()
+
+
+def folds(records: int, seed: int = 0) -> Iterator[tuple[Rows, Rows]]:
+    """Rows to train on and rows kept back, five times, every record kept back once; a record is a patient."""
+    order = np.random.default_rng(seed).permutation(records)
+    for fold in range(FOLDS):
+        kept = order[fold::FOLDS]
+        yield np.setdiff1d(order, kept), kept
