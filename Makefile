@@ -2,11 +2,11 @@
 PYTHON ?= python3
 SERVE := .venv-serve
 DEV := .venv
-SOURCES := model training service tests
+SOURCES := model training service tests docker
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check format clean
+.PHONY: help serve test check format keys clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -27,6 +27,9 @@ format: $(DEV)/.installed ## rewrite the sources as `check` wants them
 	$(DEV)/bin/ruff format $(SOURCES)
 	$(DEV)/bin/ruff check --fix $(SOURCES)
 
+keys: $(SERVE)/.installed ## secrets for docker-compose.yml: API keys and Grafana's password
+	@$(SERVE)/bin/python docker/keys.py
+
 clean: ## remove the environments and caches
 	rm -rf $(SERVE) $(DEV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
@@ -34,8 +37,8 @@ clean: ## remove the environments and caches
 $(SERVE)/.installed: EXTRAS :=
 $(DEV)/.installed: EXTRAS := [train,dev]
 $(SERVE)/.installed $(DEV)/.installed: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
-	  echo "Python 3.11 to 3.13 is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' || { \
+	  echo "Python 3.11 to 3.14 is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make environments. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv --clear $(@D)
