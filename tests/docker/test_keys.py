@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from model.errors import EcgError
-from service.security import Guard, read_keys
+from service.security import Guard, Scope, read_keys
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +31,8 @@ def test_the_caller_may_read_and_prometheus_may_watch(keys: ModuleType, tmp_path
     guard = Guard(read_keys(folder / "api_keys.jsonl"))
     assert guard.require({"authorization": f"Bearer {caller}"}, "read").name == "first-caller"
     assert guard.require({"authorization": f"Bearer {prometheus}"}, "metrics").name == "prometheus"
-    for key, scope in ((caller, "admin"), (prometheus, "read"), ("", "read")):
+    outside: list[tuple[str, Scope]] = [(caller, "admin"), (prometheus, "read"), ("", "read")]
+    for key, scope in outside:
         with pytest.raises(EcgError):
             guard.require({"authorization": f"Bearer {key}"}, scope)
 
