@@ -24,6 +24,7 @@ Absent = Literal[
     "no_t_wave",  # too few beats have a measurable end of T
     "missing_leads",  # the formula's leads are not there or poor
     "indeterminate_axis",  # positive and negative areas cancel
+    "not_delineated",  # the delineator failed; whoever called it says so
 ]
 ABSENT: tuple[Absent, ...] = get_args(Absent)
 

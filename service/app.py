@@ -1,0 +1,74 @@
+"""The application: routes, what answers a stray request, and a life that begins warm and ends drained."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import NoReturn
+
+from fastapi import FastAPI, Request
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+
+from model.engine import Engine
+from model.reader import Delineator
+from service.documentation import DESCRIPTION, TITLE
+from service.errors import MethodError, NotFoundError
+from service.routes import ecgs, health, metrics, model
+from service.serving import Serving
+from service.settings import Settings
+from service.watch import Watch
+
+
+def create_app(settings: Settings, engine: Engine | None = None, delineate: Delineator | None = None) -> FastAPI:
+    """The service as an ASGI application.
+
+    Args:
+        settings: how to serve.
+        engine: runs the bundle in place of onnxruntime.
+        delineate: finds the waves in place of the classical processes.
+
+    Raises:
+        SettingsError: the file of API keys is wrong.
+    """
+    serving = Serving(settings, engine, delineate)
+
+    @asynccontextmanager
+    async def live(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            await serving.start()
+            yield
+        finally:
+            await serving.stop()
+
+    # The documentation is served from the package: a hospital's closed network reaches no CDN.
+    app: FastAPI = FastAPIOffline(
+        redoc_url=None,
+        title=TITLE,
+        description=DESCRIPTION,
+        version=_version(),
+        lifespan=live,
+        static_url="/docs-assets",
+    )
+    app.state.serving = serving
+    for routes in (ecgs, model, health, metrics):
+        app.include_router(routes.router)
+    app.add_exception_handler(HTTPException, _translate)
+    app.add_middleware(Watch, telemetry=serving.telemetry)
+    return app
+
+
+async def _translate(_: Request, error: Exception) -> NoReturn:
+    """Starlette's own refusals as ours; `Watch` answers them."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 405:
+        raise MethodError("this path does not have that method")
+    if status == 404:
+        raise NotFoundError("there is nothing at this path")
+    raise error
+
+
+def _version() -> str:
+    try:
+        return version("ecg-jepa-service")
+    except PackageNotFoundError:
+        return "0+checkout"

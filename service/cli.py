@@ -1,0 +1,183 @@
+"""The command `ecg`: read an ECG here or by a server, delineate a record, serve, make a key."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.errors import BundleError, EcgError, EngineError
+from service.errors import ParameterError, SettingsError
+
+if TYPE_CHECKING:
+    from model.reader import Part
+    from service.sources import Source
+
+WELL, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        Exit status: 0 well, 1 an ECG could not be read, 2 misused or misconfigured.
+    """
+    asked = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = asked.run
+    try:
+        return run(asked)
+    except (SettingsError, BundleError, EngineError, ParameterError) as error:
+        return _complain(error.detail, MISUSED)
+    except EcgError as error:
+        return _complain(error.detail, FAILED)
+    except OSError as error:
+        return _complain(f"the file cannot be read: {type(error).__name__}", FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def serve(_: argparse.Namespace) -> int:
+    """`ecg serve`: serve until a stop signal; settings come from the environment."""
+    from service.server import run
+    from service.settings import read_settings
+
+    run(read_settings())
+    return WELL
+
+
+def read(asked: argparse.Namespace) -> int:
+    """`ecg read`: the answers to a file, or to every ECG in a folder; one that fails does not stop the others."""
+    from service.sources import ecgs_in
+
+    parts = _parts(asked.include)
+    source = _source(asked)
+    if not asked.path.is_dir():
+        _say(source.answer(asked.path, parts), asked.path.name, as_json=asked.json)
+        return WELL
+    paths = list(ecgs_in(asked.path))
+    if not paths:
+        return _complain("there is no .hea, .json or .zip in this folder", FAILED)
+    failed = sum(not _answered(source, path, parts, asked) for path in _progress(paths))
+    return FAILED if failed else WELL
+
+
+def waves(asked: argparse.Namespace) -> int:
+    """`ecg waves`: P, QRS and T of a WFDB record of any leads and any length."""
+    from model.files import read_record
+    from model.reading.second_opinion import delineate
+    from model.signal.recording import Recording
+
+    recording = read_record(asked.path, uncalibrated=True)
+    found = {}
+    for row, name in enumerate(recording.leads):
+        # A lead on its own, under a standard name: here every lead counts, whatever it is called.
+        alone = Recording(recording.signal_mv[row : row + 1], recording.sampling_hz, ("II",))
+        found[name] = [asdict(wave) for wave in delineate(alone)["II"]]
+    if asked.json:
+        _print(json.dumps({"waves": found}))
+        return WELL
+    for name, lead in found.items():
+        for wave in lead:
+            times = "  ".join(f"{wave[edge]:10.1f}" for edge in ("onset_ms", "peak_ms", "offset_ms"))
+            _print(f"{name:8} {wave['wave']:4} {times}  {wave['confidence']:.2f}")
+    return WELL
+
+
+def key(asked: argparse.Namespace) -> int:
+    """`ecg key`: a fresh API key for its owner, and the line that lets it in."""
+    from service.security import new_key
+
+    secret, line = new_key(asked.name, frozenset(asked.scopes))
+    _print(f"Give this to {asked.name}, once; it is stored nowhere:\n  {secret}")
+    _print(f"Add this line to the file that ECG_API_KEYS names:\n  {line}")
+    return WELL
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ecg", description="Reads 12-lead ECGs; decision support for clinicians.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    reading = commands.add_parser("read", help="answer a file, or every ECG in a folder")
+    reading.add_argument("path", type=Path, help="a WFDB header, .json or .zip, or a folder of them")
+    reading.add_argument("--json", action="store_true", help="the service's answer as JSON, one ECG a line")
+    reading.add_argument("--include", help="comma list of findings, measurements, waves, embedding, plot")
+    where = reading.add_mutually_exclusive_group()
+    where.add_argument("--bundle", type=Path, help="folder of the bundle; without it the one that ships")
+    where.add_argument("--url", default=os.environ.get("ECG_URL"), help="ask a server; ECG_API_KEY holds its key")
+    reading.set_defaults(run=read)
+
+    delineating = commands.add_parser("waves", help="delineate a WFDB record: any leads, any length")
+    delineating.add_argument("path", type=Path, help="the WFDB header")
+    delineating.add_argument("--json", action="store_true", help='{"waves": {lead: [...]}}')
+    delineating.set_defaults(run=waves)
+
+    serving = commands.add_parser("serve", help="serve; settings come from ECG_* in the environment")
+    serving.set_defaults(run=serve)
+
+    making = commands.add_parser("key", help="make an API key")
+    making.add_argument("name", help="of its owner, for the log")
+    making.add_argument("--scopes", nargs="+", choices=("read", "metrics", "admin"), default=("read",))
+    making.set_defaults(run=key)
+    return parser
+
+
+def _source(asked: argparse.Namespace) -> "Source":
+    from service.settings import read_settings
+    from service.sources import Here, Server
+
+    if asked.url and not asked.bundle:
+        return Server(asked.url, os.environ.get("ECG_API_KEY"))
+    return Here(asked.bundle, read_settings())
+
+
+def _parts(include: str | None) -> "frozenset[Part]":
+    from service.parts import parse_parts
+
+    return parse_parts([] if include is None else [include])
+
+
+def _answered(source: "Source", path: Path, parts: "frozenset[Part]", asked: argparse.Namespace) -> bool:
+    """Say the answer to one ECG of a folder, or why there is none."""
+    name = str(path.relative_to(asked.path))
+    try:
+        answer = source.answer(path, parts)
+    except EcgError as error:
+        if asked.json:
+            _print(json.dumps({"path": name, "code": error.code, "detail": error.detail}))
+        else:
+            _complain(f"{name}: {error.detail}", FAILED)
+        return False
+    _say(answer, name, as_json=asked.json, in_folder=True)
+    return True
+
+
+def _say(answer: bytes, name: str, *, as_json: bool, in_folder: bool = False) -> None:
+    from service.schemas import AnswerBody
+    from service.tables import answer_table
+
+    if not as_json:
+        _print(answer_table(AnswerBody.model_validate_json(answer), name))
+    elif in_folder:
+        _print(json.dumps({"path": name} | json.loads(answer)))
+    else:
+        _print(answer.decode())
+
+
+def _progress(paths: list[Path]) -> Sequence[Path]:
+    """The paths, behind a bar where a person watches."""
+    from tqdm import tqdm
+
+    bar: Sequence[Path] = tqdm(paths, unit="ECG", disable=not sys.stderr.isatty())
+    return bar
+
+
+def _print(text: str) -> None:
+    print(text)  # noqa: T201 - a command says its answer on stdout
+
+
+def _complain(detail: str, status: int) -> int:
+    print(f"ecg: {detail}", file=sys.stderr)  # noqa: T201 - one line on stderr
+    return status

@@ -1,0 +1,158 @@
+"""What the OpenAPI pages say that FastAPI cannot see: bodies that are read raw, problems, and examples that work."""
+
+from http import HTTPStatus
+from typing import Any, get_args
+
+from model.reader import Part
+from service import examples
+from service.schemas import AnswerBody, ProblemBody
+
+TITLE = "ECG-JEPA service"
+DESCRIPTION = """Reads a 12-lead ECG: diagnostic statements with calibrated probabilities, intervals, axes and waves.
+
+Decision support, to be read by a clinician. Nothing is guessed: a rate, unit or lead that is missing is a refusal, and
+a number that could not be measured is absent with a reason. Every refusal is `application/problem+json` with a stable
+`code`; 503 comes with `Retry-After`.
+"""
+
+CODES: dict[int, str] = {
+    400: "malformed",
+    401: "unauthenticated",
+    403: "forbidden",
+    408: "body_timeout",
+    413: "too_large",
+    415: "unknown_format",
+    422: "missing_lead",
+    500: "internal",
+    503: "overloaded",
+}
+"""A code that stands for each status in the examples."""
+
+_LEADS = {
+    "oneOf": [
+        {
+            "type": "object",
+            "title": "Lists",
+            "additionalProperties": {"type": "array", "items": {"type": "number"}},
+            "description": "Lead name to samples in `unit`.",
+        },
+        {
+            "type": "object",
+            "title": "Base64",
+            "additionalProperties": {"type": "string", "contentEncoding": "base64"},
+            "description": "Lead name to base64 of little-endian int16 counts, `gain` counts to the unit.",
+        },
+    ]
+}
+
+_JSON_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["sampling_hz", "unit", "leads"],
+    "properties": {
+        "sampling_hz": {"type": "number", "minimum": 100, "maximum": 2000, "description": "Samples a second."},
+        "unit": {"type": "string", "enum": ["mV", "uV", "V"], "description": "Of the samples, in any case."},
+        "gain": {"type": "number", "exclusiveMinimum": 0, "description": "Counts to the unit; with base64 alone."},
+        "leads": _LEADS,
+    },
+}
+
+_MULTIPART_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["files"],
+    "properties": {
+        "files": {
+            "type": "array",
+            "items": {"type": "string", "format": "binary"},
+            "description": "Every file of one WFDB record (.hea with .dat or .mat), or one .zip of them.",
+        }
+    },
+}
+
+
+def _parameter(name: str, description: str, schema: dict[str, Any], example: str | None = None) -> dict[str, Any]:
+    parameter: dict[str, Any] = {"name": name, "in": "query", "description": description, "schema": schema}
+    return parameter | ({} if example is None else {"examples": {"raw": {"value": example}}})
+
+
+def _raw_parameters() -> list[dict[str, Any]]:
+    """The parameters of an octet-stream; other bodies ignore them."""
+    only = "For application/octet-stream: "
+    words: dict[str, tuple[str, dict[str, Any]]] = {
+        "sampling_hz": ("samples a second.", {"type": "number", "minimum": 100, "maximum": 2000}),
+        "dtype": ("little-endian samples.", {"type": "string", "enum": ["int16", "float32"]}),
+        "order": ("which runs slower.", {"type": "string", "enum": ["lead-major", "sample-major"]}),
+        "leads": ("comma list of names, in order.", {"type": "string"}),
+        "unit": ("of the samples.", {"type": "string", "enum": ["mV", "uV", "V"]}),
+        "gain": ("counts to the unit, with int16.", {"type": "number", "exclusiveMinimum": 0}),
+    }
+    query = examples.raw_query()
+    return [_parameter(name, only + said, schema, query[name]) for name, (said, schema) in words.items()]
+
+
+ECG_BODY: dict[str, Any] = {
+    "parameters": [
+        _parameter(
+            "include",
+            f"Comma list of {', '.join(get_args(Part))}; findings, measurements and waves if absent.",
+            {"type": "string", "default": "findings,measurements,waves"},
+        ),
+        *_raw_parameters(),
+    ],
+    "requestBody": {
+        "required": True,
+        "description": "One ECG in one of four forms.",
+        "content": {
+            "application/json": {
+                "schema": _JSON_SCHEMA,
+                "examples": {
+                    "base64": {"summary": "Base64 of int16", "value": examples.json_base64()},
+                    "lists": {"summary": "Lists of numbers", "value": examples.json_lists()},
+                },
+            },
+            "multipart/form-data": {"schema": _MULTIPART_SCHEMA},
+            "application/zip": {
+                "schema": {"type": "string", "format": "binary", "description": "A .zip of one WFDB record."}
+            },
+            "application/octet-stream": {
+                "schema": {
+                    "type": "string",
+                    "format": "binary",
+                    "description": "Samples one after another, described by the query.",
+                }
+            },
+        },
+    },
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The refusals that a route can give, for its documentation."""
+    return {status: _problem(HTTPStatus(status)) for status in statuses}
+
+
+def _problem(status: HTTPStatus) -> dict[str, Any]:
+    request_id = "0d5f6c1e-8a57-4a55-9d7b-0c1f0b7a2d11"
+    example = {
+        "type": f"urn:ecg:problem:{CODES[status]}",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": "what was got and what was wanted",
+        "instance": f"urn:uuid:{request_id}",
+        "code": CODES[status],
+        "request_id": request_id,
+    }
+    schema = ProblemBody.model_json_schema()
+    answer: dict[str, Any] = {
+        "description": status.phrase,
+        "content": {"application/problem+json": {"schema": schema, "example": example}},
+    }
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        seconds = {"description": "Seconds until there is room.", "schema": {"type": "integer", "minimum": 1}}
+        answer["headers"] = {"Retry-After": seconds}
+    return answer
+
+
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"model": AnswerBody, "content": {"application/json": {"example": examples.answer()}}},
+    **problems(400, 401, 403, 408, 413, 415, 422, 500, 503),
+}

@@ -1,0 +1,139 @@
+"""What the service says when it refuses: the one table from domain error to status, as problem+json (RFC 9457)."""
+
+import json
+from http import HTTPStatus
+from typing import ClassVar
+
+from model.errors import (
+    BundleError,
+    EcgError,
+    EngineError,
+    MalformedError,
+    TooLargeError,
+    UnknownFormatError,
+    UnusableError,
+)
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class SettingsError(EcgError):
+    """A setting that is unknown or refused; the service does not start."""
+
+    code: ClassVar[str] = "bad_setting"
+
+
+class ParameterError(UnusableError):
+    """A query parameter with a value that is not among those allowed."""
+
+    code: ClassVar[str] = "bad_parameter"
+
+
+class BodyTimeoutError(EcgError):
+    """A body that did not arrive in time."""
+
+    code: ClassVar[str] = "body_timeout"
+
+
+class UnauthenticatedError(EcgError):
+    """No API key, or one that is not known or has expired."""
+
+    code: ClassVar[str] = "unauthenticated"
+
+
+class ForbiddenError(EcgError):
+    """A caller that is known and lacks the scope."""
+
+    code: ClassVar[str] = "forbidden"
+
+
+class NotFoundError(EcgError):
+    """A path that leads nowhere."""
+
+    code: ClassVar[str] = "not_found"
+
+
+class MethodError(EcgError):
+    """A method that the path does not have."""
+
+    code: ClassVar[str] = "method_not_allowed"
+
+
+class NotReadyError(EcgError):
+    """The service is starting, or stopping."""
+
+    code: ClassVar[str] = "not_ready"
+
+
+class Overloaded(EcgError):  # noqa: N818 - the name that the queue and its callers use
+    """More work than can be answered in time.
+
+    Args:
+        detail: which bound was met.
+        retry_after_s: when there will be room, from the rate at which work drains.
+    """
+
+    code: ClassVar[str] = "overloaded"
+
+    def __init__(self, detail: str, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+# The first class that matches decides; subclasses stand before their bases.
+STATUS: tuple[tuple[type[EcgError], HTTPStatus], ...] = (
+    (MalformedError, HTTPStatus.BAD_REQUEST),
+    (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (UnknownFormatError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (UnusableError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (BodyTimeoutError, HTTPStatus.REQUEST_TIMEOUT),
+    (UnauthenticatedError, HTTPStatus.UNAUTHORIZED),
+    (ForbiddenError, HTTPStatus.FORBIDDEN),
+    (NotFoundError, HTTPStatus.NOT_FOUND),
+    (MethodError, HTTPStatus.METHOD_NOT_ALLOWED),
+    (Overloaded, HTTPStatus.SERVICE_UNAVAILABLE),
+    (NotReadyError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (EngineError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (BundleError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+class InternalError(EcgError):
+    """A fault of the service itself; what it was stands in the log, under the request id."""
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self) -> None:
+        super().__init__("the service failed; the request id finds the reason in its log")
+
+
+def status_of(error: EcgError) -> HTTPStatus:
+    """The status that an error is answered with."""
+    return next((status for kind, status in STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def problem_json(error: EcgError, request_id: str) -> bytes:
+    """The body of a refusal: type, title, status, detail, instance, code and request_id."""
+    status = status_of(error)
+    return json.dumps(
+        {
+            "type": f"urn:ecg:problem:{error.code}",
+            "title": status.phrase,
+            "status": int(status),
+            "detail": error.detail,
+            "instance": f"urn:uuid:{request_id}",
+            "code": error.code,
+            "request_id": request_id,
+        }
+    ).encode()
+
+
+def problem_headers(error: EcgError) -> dict[str, str]:
+    """The headers that a refusal carries besides its type."""
+    if isinstance(error, Overloaded):
+        return {"retry-after": str(error.retry_after_s)}
+    if isinstance(error, NotReadyError):
+        return {"retry-after": "1"}
+    if isinstance(error, UnauthenticatedError):
+        return {"www-authenticate": 'Bearer realm="ecg"'}
+    return {}

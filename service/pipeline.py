@@ -1,0 +1,129 @@
+"""From a body to an answer: decoding, the batcher and the reader, each in its own bounded workers; knows no HTTP."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from model.engine import Outputs
+from model.reader import NEED_WAVES, Answer, Part, Prepared, Reader
+from model.reading.measurements import MEASUREMENTS, Measurement
+from model.signal.recording import Recording
+from service.batching import Batcher, BatchRun
+from service.schemas import answer_json, model_wire
+from service.telemetry import Telemetry
+from service.wave_pool import DelineationError
+
+NOT_DELINEATED_WARNING = "The waves could not be delineated; nothing was measured."
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Threads, apart by what they do, so that none waits behind another's work.
+
+    Attributes:
+        decode: bytes to windows.
+        engine: one a lane of the batcher.
+        answer: outputs to bytes; a classical delineator is waited for here.
+    """
+
+    decode: ThreadPoolExecutor
+    engine: ThreadPoolExecutor
+    answer: ThreadPoolExecutor
+
+    def close(self) -> None:
+        """Let what runs end, and drop what has not begun."""
+        for pool in (self.decode, self.engine, self.answer):
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One ECG to answer.
+
+    Attributes:
+        body: as received.
+        decode: turns it into a recording.
+        parts: what to answer.
+        request_id: stands in the answer.
+    """
+
+    body: bytes
+    decode: Callable[[bytes], Recording]
+    parts: frozenset[Part]
+    request_id: str
+
+
+class Pipeline:
+    """Answers ECGs with one bundle; a new bundle gets a new pipeline.
+
+    Args:
+        reader: the bundle and its engine.
+        batcher: the queue in front of that engine.
+        workers: threads.
+        telemetry: is told of stages, verdicts and findings.
+    """
+
+    def __init__(self, reader: Reader, batcher: Batcher, workers: Workers, telemetry: Telemetry) -> None:
+        self.reader = reader
+        self.batcher = batcher
+        self._workers = workers
+        self._telemetry = telemetry
+        self._model = model_wire(reader.bundle, reader.engine)
+
+    async def answer(self, job: Job) -> bytes:
+        """The answer to one ECG as JSON, `service.schemas.AnswerBody`.
+
+        Raises:
+            EcgError: of the decoder, of `Reader.prepare`, of the queue or of the engine.
+        """
+        loop = asyncio.get_running_loop()
+        prepared = await loop.run_in_executor(self._workers.decode, self._prepare, job)
+        outputs = await self.batcher.run(prepared.windows.signal_mv)
+        return await loop.run_in_executor(self._workers.answer, self._render, job, prepared, outputs)
+
+    def _prepare(self, job: Job) -> Prepared:
+        with self._telemetry.stage("decode"):
+            recording = job.decode(job.body)
+        with self._telemetry.stage("preprocess"):
+            return self.reader.prepare(recording)
+
+    def _render(self, job: Job, prepared: Prepared, outputs: Outputs) -> bytes:
+        with self._telemetry.stage("postprocess"):
+            answer = self._read(prepared, outputs, job.parts)
+            body_sha256 = sha256(job.body).hexdigest()
+            body = answer_json(answer, job.parts, request_id=job.request_id, body_sha256=body_sha256, model=self._model)
+        self._telemetry.count_answer(answer)
+        return body
+
+    def _read(self, prepared: Prepared, outputs: Outputs, parts: frozenset[Part]) -> Answer:
+        """The reader's answer; where the waves cannot be had, the rest of it, and the reason."""
+        try:
+            return self.reader.answer(prepared, outputs, parts)
+        except DelineationError:
+            return _without_waves(self.reader.answer(prepared, outputs, parts - NEED_WAVES), parts)
+
+
+def _without_waves(answer: Answer, parts: frozenset[Part]) -> Answer:
+    absent = {name: Measurement(None, absent="not_delineated") for name in MEASUREMENTS}
+    measured = "measurements" in parts
+    return replace(
+        answer,
+        waves={} if "waves" in parts else None,
+        measurements=absent if measured else None,
+        lead_measurements={} if measured else None,
+        warnings=(*answer.warnings, NOT_DELINEATED_WARNING),
+    )
+
+
+def observe_batches(telemetry: Telemetry) -> Callable[[BatchRun], None]:
+    """What the batcher tells the metrics."""
+
+    def observe(run: BatchRun) -> None:
+        telemetry.batch_size.observe(run.windows)
+        telemetry.stage_seconds.labels("inference").observe(run.seconds)
+        for wait_s in run.waits_s:
+            telemetry.stage_seconds.labels("queue").observe(wait_s)
+
+    return observe

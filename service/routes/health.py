@@ -1,0 +1,23 @@
+"""Whether the process lives, and whether ECGs should be sent to it."""
+
+from fastapi import APIRouter, Request
+
+from service.documentation import problems
+from service.errors import NotReadyError
+from service.requests import serving_of
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+
+@router.get("/live", summary="The process lives")
+async def live() -> dict[str, str]:
+    """Always 200 while the process answers at all."""
+    return {"status": "live"}
+
+
+@router.get("/ready", summary="ECGs may be sent", responses=problems(503))
+async def ready(request: Request) -> dict[str, str]:
+    """200 once the bundle is verified and warm; 503 before that and from the stop signal on."""
+    if not serving_of(request).ready:
+        raise NotReadyError("the service is starting or stopping")
+    return {"status": "ready"}

@@ -1,0 +1,16 @@
+"""`GET /metrics`, for Prometheus."""
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from service.requests import serving_of
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """Counters, gauges and histograms; no label holds anything that a caller sent."""
+    serving = serving_of(request)
+    serving.guard.require(request.headers, "metrics")
+    return Response(generate_latest(serving.telemetry.registry), media_type=CONTENT_TYPE_LATEST)

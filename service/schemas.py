@@ -1,0 +1,324 @@
+"""The answer on the wire: its types for the documentation, and the bytes that are sent."""
+
+from typing import Any, Literal
+
+import pydantic_core
+from pydantic import BaseModel, ConfigDict
+
+from model.bundle import Bundle
+from model.engine import Engine
+from model.reader import Answer, Part
+from model.reading.findings import Finding
+
+NOTICE = "decision support, to be read by a clinician"
+
+
+class Wire(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class RecordingBody(Wire):
+    """What was received."""
+
+    sampling_hz: float
+    """Samples a second, as sent."""
+    duration_s: float
+    """Seconds from the first sample to one past the last."""
+    leads: list[str]
+    """Leads as sent, standard names in their standard spelling."""
+    windows: int
+    """10-s windows that the network saw; their logits are averaged."""
+    sha256: str
+    """Hash of the body as received."""
+
+
+class IssueBody(Wire):
+    """One thing wrong with the recording."""
+
+    code: str
+    """Stable code, such as `flat` or `noise`."""
+    lead: str | None
+    """The lead, or null for the whole recording."""
+
+
+class QualityBody(Wire):
+    """Whether the recording can be read."""
+
+    verdict: Literal["good", "limited", "unusable"]
+    """`limited`: findings are given with warnings; `unusable`: findings are withheld."""
+    issues: list[IssueBody]
+    """Everything found."""
+
+
+class FindingBody(Wire):
+    """One statement about the recording."""
+
+    key: str
+    """Stable key."""
+    name: str
+    """In words."""
+    group: Literal["superclass", "statement"]
+    """A superclass of PTB-XL, or a diagnostic statement."""
+    snomed_ct: str | None
+    """SNOMED CT concept; superclasses have none."""
+    probability: float
+    """Calibrated, 0 to 1."""
+    threshold: float
+    """Decision threshold on the probability."""
+    present: bool
+    """Whether the probability reaches the threshold."""
+
+
+class MeasurementBody(Wire):
+    """One number, or why there is none."""
+
+    value: float | None
+    """In the unit of its name; null when it could not be measured, never zero in its place."""
+    spread: float | None
+    """Median absolute deviation over beats."""
+    leads: int
+    """How many leads it rests on."""
+    absent: str | None
+    """Stable reason when there is no value."""
+
+
+class LeadMeasurementsBody(Wire):
+    """Numbers of one lead; null where a wave is missing."""
+
+    p_ms: float | None
+    """P duration."""
+    pr_ms: float | None
+    """PR interval."""
+    qrs_ms: float | None
+    """QRS duration."""
+    qt_ms: float | None
+    """QT interval."""
+    r_mv: float | None
+    """R amplitude."""
+    s_mv: float | None
+    """S amplitude."""
+    st_j_mv: float | None
+    """ST level at the J point."""
+    st_j60_mv: float | None
+    """ST level 60 ms later."""
+
+
+class WaveBody(Wire):
+    """One wave; times count from the first sample sent."""
+
+    wave: Literal["P", "QRS", "T"]
+    """Which."""
+    onset_ms: float
+    """Where it begins."""
+    peak_ms: float
+    """Its largest deflection."""
+    offset_ms: float
+    """Where it ends."""
+    confidence: float
+    """0 to 1."""
+
+
+class ModelBody(Wire):
+    """What answered."""
+
+    name: str
+    """Name of the bundle."""
+    version: str
+    """Its version."""
+    sha256: str
+    """Hash of its manifest, which holds the hashes of every file."""
+    variant: str
+    """The graph that ran."""
+    device: str
+    """Where it ran."""
+    thresholds: str
+    """Version of calibration and thresholds."""
+
+
+class AnswerBody(Wire):
+    """The answer to one ECG; parts that were not asked for are left out."""
+
+    request_id: str
+    """Finds this request in the service's log."""
+    recording: RecordingBody
+    """What was received."""
+    quality: QualityBody
+    """Whether it can be read."""
+    findings: list[FindingBody] = []
+    """In the order of the bundle; empty when the recording is unusable."""
+    measurements: dict[str, MeasurementBody] = {}
+    """Global intervals, rates, axes and voltages; every one is there, measured or absent with a reason."""
+    lead_measurements: dict[str, LeadMeasurementsBody] = {}
+    """Numbers of each lead."""
+    waves: dict[str, list[WaveBody]] = {}
+    """P, QRS and T in each lead."""
+    embedding: list[float] = []
+    """The network's representation, averaged over windows."""
+    plot: str = ""
+    """The recording on ECG paper, SVG."""
+    model: ModelBody
+    """What answered."""
+    warnings: list[str]
+    """Sentences for the reader."""
+    notice: str
+    """What this answer is."""
+
+
+class InputBody(Wire):
+    """What the network takes; recordings are brought to this."""
+
+    leads: list[str]
+    """Rows of a window."""
+    sampling_hz: float
+    """Rate of a window."""
+    window_s: float
+    """Length of a window."""
+    stride_s: float
+    """Between the windows of a longer recording."""
+    min_duration_s: float
+    """Shorter recordings are refused."""
+    patch_samples: int
+    """Samples of one token."""
+    highpass_hz: float
+    """-6 dB point of the baseline filter."""
+    lowpass_hz: float
+    """-6 dB point of the low-pass."""
+    clip_mv: float
+    """Larger amplitudes are cut."""
+    sha256: str
+    """Hash of all of these."""
+
+
+class OutputBody(Wire):
+    """One statement that the model answers, with its calibration."""
+
+    key: str
+    """Stable key."""
+    name: str
+    """In words."""
+    group: Literal["superclass", "statement"]
+    """A superclass of PTB-XL, or a diagnostic statement."""
+    snomed_ct: str | None
+    """SNOMED CT concept."""
+    slope: float
+    """Of the logit, in calibration."""
+    intercept: float
+    """Added to it."""
+    threshold: float
+    """On the calibrated probability."""
+
+
+class VariantBody(Wire):
+    """One graph of the bundle."""
+
+    file: str
+    """Its file."""
+    sha256: dict[str, str]
+    """Hash of every file that it needs."""
+    precision: str
+    """fp32, fp16 or int8."""
+    attention: str
+    """Form of the cross-patch attention."""
+    parity: float | None
+    """Largest difference of a logit from the network in torch."""
+    metrics: dict[str, float]
+    """This variant's own figures."""
+
+
+class ModelCardBody(ModelBody):
+    """Everything public of the bundle that answers."""
+
+    input: InputBody
+    """What the network takes."""
+    statements: list[OutputBody]
+    """In output order."""
+    variants: dict[str, VariantBody]
+    """Graphs by name."""
+    metrics: dict[str, Any]
+    """Figures on held-out records, with intervals."""
+    data: dict[str, Any]
+    """What it was trained on."""
+    training: dict[str, Any]
+    """How it was trained."""
+    code_commit: str
+    """Commit of the code that trained it."""
+    licences: list[str]
+    """Of the data."""
+    citations: list[str]
+    """Of the data and the method."""
+
+
+class ProblemBody(Wire):
+    """Why there is no answer (RFC 9457)."""
+
+    type: str
+    """A name for the kind of problem."""
+    title: str
+    """The status in words."""
+    status: int
+    """The HTTP status."""
+    detail: str
+    """What was got and what was wanted."""
+    instance: str
+    """This occurrence."""
+    code: str
+    """Stable code to program against."""
+    request_id: str
+    """Finds this request in the service's log."""
+
+
+def answer_json(
+    answer: Answer, parts: frozenset[Part], *, request_id: str, body_sha256: str, model: dict[str, str]
+) -> bytes:
+    """The bytes of an answer, as `AnswerBody` describes them; parts that were not asked for are left out."""
+    recording = answer.recording
+    body: dict[str, object] = {
+        "request_id": request_id,
+        "recording": {
+            "sampling_hz": recording.sampling_hz,
+            "duration_s": recording.duration_s,
+            "leads": recording.leads,
+            "windows": answer.windows,
+            "sha256": body_sha256,
+        },
+        "quality": {"verdict": answer.quality.verdict, "issues": answer.quality.issues},
+        "findings": [_finding(one) for one in answer.findings] if "findings" in parts else None,
+        "measurements": answer.measurements,
+        "lead_measurements": answer.lead_measurements,
+        "waves": answer.waves,
+        "embedding": None if answer.embedding is None else answer.embedding.tolist(),
+        "plot": answer.plot,
+        "model": model,
+        "warnings": answer.warnings,
+        "notice": NOTICE,
+    }
+    asked = {name: value for name, value in body.items() if value is not None}
+    return pydantic_core.to_json(asked, fallback=float, inf_nan_mode="null")
+
+
+def model_wire(bundle: Bundle, engine: Engine) -> dict[str, str]:
+    """`ModelBody` of what answers."""
+    manifest = bundle.manifest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "sha256": bundle.sha256,
+        "variant": engine.variant,
+        "device": engine.device,
+        "thresholds": manifest.thresholds_version,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, object]:
+    statement = finding.statement
+    return {
+        "key": statement.key,
+        "name": statement.name,
+        "group": statement.group,
+        "snomed_ct": statement.snomed_ct,
+        "probability": finding.probability,
+        "threshold": finding.threshold,
+        "present": finding.present,
+    }

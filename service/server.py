@@ -1,0 +1,95 @@
+"""uvicorn around the application: says where it listens, and stops in order: unready, closed, drained."""
+
+import socket
+import sys
+from pathlib import Path
+from time import monotonic
+from types import FrameType
+
+import uvicorn
+
+from model.bundle import read_bundle
+from service.app import create_app
+from service.serving import Serving, build_engine
+from service.settings import Settings, default_bundle
+from service.telemetry import set_up_logs
+
+KEEP_ALIVE_S = 75  # longer than the 60 s that balancers keep an idle connection, so that they close first
+EXAMPLES = Path(__file__).parents[1] / "tests" / "data"
+
+
+def run(settings: Settings) -> None:
+    """Serve until a stop signal.
+
+    Raises:
+        SettingsError: no bundle is named and none ships, or the keys are wrong.
+        BundleError, EngineError: the bundle does not verify, or not run on the device that was asked for.
+    """
+    set_up_logs(settings.log_level, settings.log_format)
+    engine = build_engine(settings, read_bundle(settings.bundle or default_bundle()))
+    app = create_app(settings, engine)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=max(1, round(settings.drain_s)),
+    )
+    _Server(config, app.state.serving).run()
+
+
+class _Server(uvicorn.Server):
+    """Stops in order: on the first signal readiness goes off, `unready_s` later connections are closed and drained."""
+
+    def __init__(self, config: uvicorn.Config, serving: Serving) -> None:
+        super().__init__(config)
+        self._serving = serving
+        self._signalled_s: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for line in _greeting(self._serving.settings, self.servers[0].sockets[0].getsockname()[1]):
+            print(line, file=sys.stdout, flush=True)  # noqa: T201 - a person started this and reads it
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Runs inside a signal handler: sets flags and nothing else."""
+        del sig, frame
+        if self._signalled_s is not None:
+            self.force_exit = self.should_exit
+            self.should_exit = True
+            return
+        self._signalled_s = monotonic()
+        self._serving.draining = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._signalled_s is not None and monotonic() - self._signalled_s >= self._serving.settings.unready_s:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def _greeting(settings: Settings, port: int) -> list[str]:
+    """Where the service listens, and what to type to see it work."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{port}"
+    lines = [f"ECG service on {url} (documentation: {url}/docs)"]
+    if curl := _curl(url):
+        lines += ["Try it:", f"  {curl}"]
+    return lines
+
+
+def _curl(url: str) -> str | None:
+    """A request with the example record of the checkout, where there is one."""
+    for header in sorted(EXAMPLES.glob("*.hea")):
+        samples = [header.with_suffix(suffix) for suffix in (".dat", ".mat")]
+        if found := [path for path in samples if path.exists()]:
+            files = " ".join(f"-F files=@{_short(path)}" for path in (header, found[0]))
+            return f"curl -sS {files} {url}/v1/ecgs"
+    return None
+
+
+def _short(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,0 +1,168 @@
+"""What the service can be told, each setting read once from the environment under the prefix ECG_."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+import model
+from service.errors import SettingsError
+
+PREFIX = "ECG_"
+OTHER_NAMES = frozenset({"ECG_DATA", "ECG_URL", "ECG_API_KEY"})
+"""Names that are not the service's and do not trouble it: the tests' real records, and what `ecg read` sends to."""
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+IN_PLAIN_WORDS = "i-accept-unauthenticated-access"
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, by its affinity and its container's quota."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(affinity, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return affinity
+
+
+class Settings(BaseSettings):
+    """The settings of one service; read once, never changed."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", use_attribute_docstrings=True, env_ignore_empty=True
+    )
+
+    bundle: Path | None = None
+    """Folder of the bundle to serve; without it, the one that ships with the package."""
+
+    device: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
+    """Where the network runs; a device that was asked for by name and is not there stops the service."""
+
+    variant: str | None = None
+    """Variant of the bundle; without it, the fastest fp32 one on a CPU, fp16 on a card."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; anything but loopback needs API keys, or ECG_INSECURE."""
+
+    port: int = 8000
+    """Port to listen on; 0 takes a free one."""
+
+    workers: int = 0
+    """Batches that run at once, one thread each; 0 takes one for each usable core on a CPU and one on a card."""
+
+    wave_workers: int = 0
+    """Processes that delineate waves; 0 takes one for each usable core."""
+
+    wave_timeout_s: float = 20.0
+    """Longest delineation of one ECG before its process is replaced and its waves are absent with a reason."""
+
+    batch_windows: int = 0
+    """Most 10-s windows in one batch; 0 takes 1 on a CPU, where batching gains nothing, and 32 on a card."""
+
+    batch_wait_ms: float = 0.0
+    """How long a batch waits for company; 0 batches only what is waiting already."""
+
+    queue_ecgs: int = 64
+    """Most ECGs in the service at once, being read, waiting or being answered; further ones get a 503."""
+
+    queue_mib: float = 512.0
+    """Most MiB of bodies in the service at once; further ones get a 503."""
+
+    queue_age_s: float = 10.0
+    """An ECG that would wait longer for the network than this is refused with a 503."""
+
+    body_mib: float = 32.0
+    """Largest body of one ECG."""
+
+    body_timeout_s: float = 30.0
+    """Longest time a body may take to arrive."""
+
+    duration_s: float = 300.0
+    """Longest recording."""
+
+    drain_s: float = 30.0
+    """After a stop signal, the longest that accepted requests are waited for."""
+
+    unready_s: float = 0.0
+    """After a stop signal, how long requests are still accepted while readiness is off, for a balancer to notice."""
+
+    api_keys: Path | None = None
+    """File of API keys: one JSON object a line with `id`, `sha256` of the key, `scopes` and optionally `expires`."""
+
+    insecure: str = ""
+    """The words `i-accept-unauthenticated-access` let the service listen beyond loopback without API keys."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe line that is logged."""
+
+    log_format: Literal["json", "text"] = "json"
+    """Lines for machines, or for people."""
+
+    @field_validator("workers", "wave_workers", "batch_windows", "batch_wait_ms", "unready_s", "drain_s")
+    @classmethod
+    def _require_not_negative(cls, value: float) -> float:
+        if value < 0:
+            raise ValueError("must not be negative")
+        return value
+
+    @field_validator("queue_ecgs", "queue_mib", "queue_age_s", "body_mib", "body_timeout_s", "duration_s")
+    @classmethod
+    def _require_positive(cls, value: float) -> float:
+        if value <= 0:
+            raise ValueError("must be above zero")
+        return value
+
+    @model_validator(mode="after")
+    def _require_authentication(self) -> Self:
+        if self.host in LOOPBACK or self.api_keys is not None or self.insecure == IN_PLAIN_WORDS:
+            return self
+        raise ValueError(
+            f"listening beyond loopback needs ECG_API_KEYS, or ECG_INSECURE={IN_PLAIN_WORDS} in a closed network"
+        )
+
+    @property
+    def body_bytes(self) -> int:
+        """Largest body in bytes."""
+        return int(self.body_mib * 1024 * 1024)
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process.
+
+    Args:
+        environment: what to look for misspelt names in; the process's own environment without it.
+
+    Raises:
+        SettingsError: an unknown ECG_* name or a value that is refused, in one line.
+    """
+    names = os.environ if environment is None else environment
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | OTHER_NAMES
+    if unknown := sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper() not in known):
+        raise SettingsError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_said(one["loc"], one["msg"]) for one in error.errors())) from None
+
+
+def default_bundle() -> Path:
+    """The bundle that ships: the only folder with a manifest in `model/bundles`, or the one called `default` there.
+
+    Raises:
+        SettingsError: none ships, or several and none is called `default`.
+    """
+    folder = Path(next(iter(model.__path__))) / "bundles"
+    found = sorted(path.parent for path in folder.glob("*/manifest.json"))
+    named = [path for path in found if path.name == "default"] or found
+    if len(named) != 1:
+        raise SettingsError(f"found {len(found)} bundles in {folder}; name one with ECG_BUNDLE")
+    return named[0]
+
+
+def _said(loc: tuple[int | str, ...], message: str) -> str:
+    name = PREFIX + str(loc[0]).upper() + ": " if loc else ""
+    return name + message.removeprefix("Value error, ")

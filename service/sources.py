@@ -1,0 +1,129 @@
+"""Where `ecg read` gets its answers: from a bundle on this machine, or from a server."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+from uuid import uuid4
+
+import httpx
+from pydantic import ValidationError
+
+from model.bundle import read_bundle
+from model.errors import EcgError, MalformedRecordError
+from model.files import read_path
+from model.files.wfdb_header import MAX_HEADER_BYTES, parse_header
+from model.reader import Part, Reader
+from model.reading.second_opinion import delineate_classically
+from service.schemas import ProblemBody, answer_json, model_wire
+from service.serving import build_engine
+from service.settings import Settings, default_bundle
+
+SUFFIXES = (".hea", ".json", ".zip")
+MEDIA_TYPES = {".json": "application/json", ".zip": "application/zip"}
+SERVER_TIMEOUT_S = 120.0
+
+
+class RefusedError(EcgError):
+    """A server refused the ECG, or there is none."""
+
+    code: ClassVar[str] = "refused"
+
+
+class Source(Protocol):
+    """Gives answers as JSON, `service.schemas.AnswerBody`."""
+
+    def answer(self, path: Path, parts: frozenset[Part]) -> bytes:
+        """The answer to the ECG in a file; raises EcgError."""
+
+
+class Here:
+    """Answers without a server.
+
+    Args:
+        bundle: folder; None takes the one of the settings, or the one that ships.
+        settings: say which device and variant.
+
+    Raises:
+        BundleError, EngineError, SettingsError: there is none that runs.
+    """
+
+    def __init__(self, bundle: Path | None, settings: Settings) -> None:
+        read = read_bundle(bundle or settings.bundle or default_bundle())
+        engine = build_engine(settings, read)
+        self._reader = Reader(read, engine, delineate_classically)
+        self._model = model_wire(read, engine)
+
+    def answer(self, path: Path, parts: frozenset[Part]) -> bytes:
+        """The answer to the ECG in a file of any length; raises EcgError."""
+        answer = self._reader.read(read_path(path), parts)
+        digest = sha256(b"".join(one.read_bytes() for one in files_of(path)))
+        return answer_json(answer, parts, request_id=str(uuid4()), body_sha256=digest.hexdigest(), model=self._model)
+
+
+class Server:
+    """Answers from a server.
+
+    Args:
+        url: of the server, such as http://127.0.0.1:8000.
+        key: API key, where the server wants one.
+    """
+
+    def __init__(self, url: str, key: str | None) -> None:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._client = httpx.Client(base_url=url, headers=headers, timeout=SERVER_TIMEOUT_S)
+
+    def answer(self, path: Path, parts: frozenset[Part]) -> bytes:
+        """The server's answer to the ECG in a file; raises EcgError."""
+        query = {"include": ",".join(sorted(parts))}
+        try:
+            reply = self._client.post("/v1/ecgs", params=query, **_body(path))
+        except httpx.HTTPError as error:
+            raise RefusedError(f"the server did not answer: {type(error).__name__}") from None
+        if reply.status_code != httpx.codes.OK:
+            raise RefusedError(_why(reply))
+        return reply.content
+
+
+def _body(path: Path) -> dict[str, Any]:
+    """The request that carries a file: multipart for a WFDB record, the file itself otherwise."""
+    files = files_of(path)
+    if media_type := MEDIA_TYPES.get(files[0].suffix.lower()):
+        return {"content": files[0].read_bytes(), "headers": {"content-type": media_type}}
+    return {"files": [("files", (one.name, one.read_bytes())) for one in files]}
+
+
+def _why(reply: httpx.Response) -> str:
+    """What a refusal says, where it comes from a service of this kind."""
+    try:
+        problem = ProblemBody.model_validate_json(reply.content)
+    except ValidationError:
+        return f"the server answered {reply.status_code}"
+    return f"{problem.code}: {problem.detail}"
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The file, and for a WFDB header the signal files that it names.
+
+    Raises:
+        FileNotFoundError: one is not there.
+        UnknownFormatError: another kind of file.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        path = path.with_name(path.name + ".hea")
+    if path.suffix.lower() != ".hea":
+        return (path,)
+    with path.open("rb") as stream:
+        header = parse_header(stream.read(MAX_HEADER_BYTES + 1))
+    named = tuple(path.with_name(name) for name in dict.fromkeys(signal.file for signal in header.signals))
+    if not all(one.is_file() for one in named):
+        raise MalformedRecordError("a signal file that the header names is not there")
+    return (path, *named)
+
+
+def ecgs_in(path: Path) -> Iterator[Path]:
+    """The file itself, or every ECG in a folder and below, in order of name."""
+    if not path.is_dir():
+        yield path
+        return
+    yield from sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)

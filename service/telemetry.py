@@ -1,0 +1,150 @@
+"""What can be seen from outside without seeing a patient: metrics in a registry of their own, and structured logs."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from model.bundle import Bundle
+from model.reader import Answer
+
+Stage = Literal["decode", "preprocess", "queue", "inference", "postprocess"]
+
+SECONDS = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0),
+)
+"""Edges on the objectives."""
+
+WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+LOGGER = "ecg"
+
+
+class Telemetry:
+    """The metrics of one service. Labels come from closed sets: routes, codes, verdicts and our own vocabulary."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self.registry = registry
+        self.requests = Counter("ecg_requests", "Requests answered.", ("route", "method", "status"), registry=registry)
+        self.request_seconds = Histogram(
+            "ecg_request_seconds",
+            "From a request's head to its answer.",
+            ("route",),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.stage_seconds = Histogram(
+            "ecg_stage_seconds", "Time in one stage of an answer.", ("stage",), buckets=SECONDS, registry=registry
+        )
+        self.queue_depth = Gauge("ecg_queue_depth", "ECGs that wait for the network.", registry=registry)
+        self.queue_age_seconds = Gauge("ecg_queue_age_seconds", "Age of the oldest of them.", registry=registry)
+        self.batch_size = Histogram("ecg_batch_size", "Windows in a batch.", buckets=WINDOWS, registry=registry)
+        self.refusals = Counter("ecg_refusals", "Requests refused, by problem code.", ("code",), registry=registry)
+        self.findings = Counter("ecg_findings", "Findings present, by statement.", ("key",), registry=registry)
+        self.quality = Counter("ecg_quality", "Answers by quality verdict.", ("verdict",), registry=registry)
+        self.model_info = Gauge(
+            "ecg_model_info",
+            "The model that answers.",
+            ("name", "version", "sha256", "variant", "device"),
+            registry=registry,
+        )
+        self.ready = Gauge("ecg_ready", "1 while the service takes ECGs.", registry=registry)
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Series that exist before the first event, so that a dashboard shows 0 and not nothing."""
+        for stage in ("decode", "preprocess", "queue", "inference", "postprocess"):
+            self.stage_seconds.labels(stage)
+        for verdict in ("good", "limited", "unusable"):
+            self.quality.labels(verdict)
+        self.refusals.labels("overloaded")
+
+    @contextmanager
+    def stage(self, name: Stage) -> Iterator[None]:
+        """Time a stage, whether it ends well or not."""
+        began_s = monotonic()
+        try:
+            yield
+        finally:
+            self.stage_seconds.labels(name).observe(monotonic() - began_s)
+
+    def count_answer(self, answer: Answer) -> None:
+        """Count its verdict and the findings that are present."""
+        self.quality.labels(answer.quality.verdict).inc()
+        for finding in answer.findings:
+            if finding.present:
+                self.findings.labels(finding.statement.key).inc()
+
+    def watch_queue(self, depth: Callable[[], float], age_s: Callable[[], float]) -> None:
+        """Ask the queue whenever the metrics are read."""
+        self.queue_depth.set_function(depth)
+        self.queue_age_seconds.set_function(age_s)
+
+    def watch_ready(self, ready: Callable[[], bool]) -> None:
+        """Ask the service whenever the metrics are read."""
+        self.ready.set_function(lambda: float(ready()))
+
+    def show_model(self, bundle: Bundle, *, variant: str, device: str) -> None:
+        """Name the model that answers from now on."""
+        manifest = bundle.manifest
+        self.model_info.clear()
+        self.model_info.labels(manifest.name, manifest.version, bundle.sha256, variant, device).set(1)
+        for statement in bundle.statements:
+            self.findings.labels(statement.key)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message and the fields given as `extra={"fields": {...}}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; an exception is told by its type and place, never by its text, which may quote a body."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info and record.exc_info[0]:
+            line["exception"] = _place(record)
+        return json.dumps(line)
+
+
+class TextFormatter(logging.Formatter):
+    """The same for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        fields = " ".join(f"{name}={value}" for name, value in getattr(record, "fields", {}).items())
+        clock = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
+        where = f" {_place(record)}" if record.exc_info and record.exc_info[0] else ""
+        return f"{clock} {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip() + where
+
+
+def set_up_logs(level: str, form: Literal["json", "text"]) -> None:
+    """Send every logger of this process to stderr in one form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = name != "uvicorn.access"
+
+
+def _place(record: logging.LogRecord) -> str:
+    """Type and innermost place of the exception, such as `ValueError at model/reader.py:81`."""
+    kind, _, trace = record.exc_info or (None, None, None)
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = kind.__name__ if kind else "exception"
+    return f"{name} at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else name

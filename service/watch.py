@@ -1,0 +1,103 @@
+"""The outermost layer of every request: its id, its metrics and log line, and a problem for whatever went wrong."""
+
+import logging
+from time import monotonic
+from uuid import uuid4
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from model.errors import EcgError
+from service.errors import PROBLEM_JSON, InternalError, problem_headers, problem_json, status_of
+from service.telemetry import LOGGER, Telemetry
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
+GONE = 499
+"""What the log and the metrics call a request whose client left; nobody is sent it."""
+
+_log = logging.getLogger(LOGGER)
+
+
+class ClientGoneError(Exception):
+    """The client closed its connection before the answer."""
+
+
+class Watch:
+    """Pure ASGI: a middleware of Starlette's own kind would hide the client's leaving from the routes.
+
+    Args:
+        app: what answers.
+        telemetry: is told of every request.
+    """
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
+        self._app = app
+        self._telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; no exception leaves."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began_s = monotonic()
+        reply = _Reply(send)
+        scope.setdefault("state", {})["request_id"] = reply.request_id
+        try:
+            await self._app(scope, receive, reply.send)
+        except ClientGoneError:
+            reply.status = GONE
+        except EcgError as error:
+            await reply.refuse(error)
+        except Exception:  # noqa: BLE001 - whatever it is, its text stays here
+            _log.exception("internal error", extra={"fields": {"request_id": reply.request_id}})
+            await reply.refuse(InternalError())
+        finally:
+            self._tell(scope, reply, monotonic() - began_s)
+
+    def _tell(self, scope: Scope, reply: "_Reply", seconds: float) -> None:
+        """Count the request and log it; every label is ours, never the caller's."""
+        route = getattr(scope.get("route"), "path", "other")
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        self._telemetry.requests.labels(route, method, str(reply.status)).inc()
+        self._telemetry.request_seconds.labels(route).observe(seconds)
+        if reply.code:
+            self._telemetry.refusals.labels(reply.code).inc()
+        fields: dict[str, object] = {
+            "request_id": reply.request_id,
+            "method": method,
+            "route": route,
+            "status": reply.status,
+            "ms": round(seconds * 1000, 2),
+        }
+        if reply.code:
+            fields["code"] = reply.code
+        _log.log(logging.DEBUG if route in QUIET else logging.INFO, "request", extra={"fields": fields})
+
+
+class _Reply:
+    """What goes back: remembers its status and carries the request id."""
+
+    def __init__(self, send: Send) -> None:
+        self.request_id = str(uuid4())
+        self.status = 500
+        self.code: str | None = None
+        self._send = send
+        self._begun = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._begun = True
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], (b"x-request-id", self.request_id.encode())]
+        await self._send(message)
+
+    async def refuse(self, error: EcgError) -> None:
+        """Answer with a problem; an answer that has begun can only be cut off, by the server below."""
+        self.code = error.code
+        if self._begun:
+            raise ClientGoneError
+        body = problem_json(error, self.request_id)
+        headers = {"content-type": PROBLEM_JSON, "content-length": str(len(body)), **problem_headers(error)}
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await self.send({"type": "http.response.start", "status": int(status_of(error)), "headers": raw})
+        await self.send({"type": "http.response.body", "body": body})

@@ -1,0 +1,123 @@
+"""The classical delineator in processes of its own: bounded, warmed, each replaced when it crashes or hangs.
+
+neurokit2 holds the interpreter for tens of milliseconds an ECG and brings 200 MB of imports; neither belongs in the
+process that answers requests.
+"""
+
+import logging
+import multiprocessing
+import queue
+import signal
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import ClassVar
+
+import numpy as np
+
+from model.engine import Outputs
+from model.errors import EcgError
+from model.reader import Prepared
+from model.reading.second_opinion import delineate
+from model.reading.waves import Waves
+from model.signal.recording import Recording
+
+WARM_UP_S = 60.0
+_log = logging.getLogger(__name__)
+
+
+class DelineationError(EcgError):
+    """The waves of an ECG could not be found: its process crashed, hung, or none was free in time."""
+
+    code: ClassVar[str] = "delineation_failed"
+
+
+class WavePool:
+    """Processes that delineate; `delineate` is a `model.reader.Delineator` and may be called from many threads.
+
+    Args:
+        processes: how many.
+        timeout_s: longest wait for a process, and longest delineation.
+    """
+
+    def __init__(self, *, processes: int, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._free: queue.Queue[_Worker] = queue.Queue()
+        self._workers = [_Worker() for _ in range(processes)]
+        for worker in self._workers:
+            self._free.put(worker)
+
+    def warm(self) -> None:
+        """Wait until every process has delineated once; raises DelineationError when one cannot."""
+        for worker in self._workers:
+            worker.ask(_heartless(), WARM_UP_S)
+
+    def delineate(self, prepared: Prepared, outputs: Outputs) -> Waves:
+        """Waves of a prepared recording; raises DelineationError."""
+        del outputs
+        try:
+            worker = self._free.get(timeout=self._timeout_s)
+        except queue.Empty:
+            raise DelineationError("no process for delineation was free in time") from None
+        try:
+            return worker.ask(prepared.recording, self._timeout_s)
+        finally:
+            self._free.put(worker)
+
+    def close(self) -> None:
+        """End every process."""
+        for worker in self._workers:
+            worker.end()
+
+
+class _Worker:
+    """One process and the pipe to it; used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._pipe, self._process = _spawned()
+
+    def ask(self, recording: Recording, timeout_s: float) -> Waves:
+        try:
+            self._pipe.send(recording)
+            if not self._pipe.poll(timeout_s):
+                raise TimeoutError
+            answer: Waves | str = self._pipe.recv()
+        except (OSError, EOFError) as error:
+            _log.warning("a process for delineation was replaced: %s", type(error).__name__)
+            self.end()
+            self._pipe, self._process = _spawned()
+            raise DelineationError("the process for delineation failed") from None
+        if isinstance(answer, str):
+            raise DelineationError(f"delineation failed: {answer}")
+        return answer
+
+    def end(self) -> None:
+        self._pipe.close()
+        self._process.kill()
+        self._process.join()
+
+
+def _spawned() -> tuple["Connection[Recording, Waves | str]", multiprocessing.process.BaseProcess]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,), daemon=True, name="ecg-waves")
+    process.start()
+    theirs.close()
+    return ours, process
+
+
+def _serve(pipe: "Connection[Waves | str, Recording]") -> None:
+    """The life of one process: recordings in, waves or the name of an exception out, until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(EOFError, OSError):
+        while True:
+            recording = pipe.recv()
+            try:
+                pipe.send(delineate(recording))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next recording must be served
+                pipe.send(type(error).__name__)
+
+
+def _heartless() -> Recording:
+    """Ten seconds of seeded noise: enough to import and run everything once."""
+    noise = np.random.default_rng(0).normal(0, 0.1, (1, 5000))
+    return Recording(noise.astype(np.float32), 500.0, ("II",))

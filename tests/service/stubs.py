@@ -1,0 +1,97 @@
+"""A bundle without a network and an engine that answers by a signature in the signal."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import uvicorn
+from fastapi import FastAPI
+
+from model.bundle import Bundle, Manifest, Output, Variant, read_bundle, write_manifest
+from model.engine import Outputs
+from model.reader import Prepared
+from model.reading.findings import Calibration
+from model.reading.statements import VOCABULARY
+from model.reading.waves import Wave, Waves
+from model.signal.spec import SPEC
+
+KEYS = ("NORM", "MI", "AF", "SB")
+
+
+def write_bundle(folder: Path, *, name: str = "stub", version: str = "1") -> Bundle:
+    """A bundle that verifies and that only a stub engine can run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    graph = folder / "masked-fp32.onnx"
+    graph.write_bytes(b"not a graph")
+    sha256 = {graph.name: hashlib.sha256(graph.read_bytes()).hexdigest()}
+    manifest = Manifest(
+        name=name,
+        version=version,
+        spec=SPEC,
+        spec_sha256=SPEC.sha256(),
+        outputs=tuple(Output(VOCABULARY[key], Calibration()) for key in KEYS),
+        thresholds_version="1",
+        variants={"masked-fp32": Variant(graph.name, sha256, "fp32", "masked")},
+        licences=("CC BY 4.0",),
+        citations=("doi:10.13026/kfzx-aw45",),
+    )
+    write_manifest(folder, manifest)
+    return read_bundle(folder)
+
+
+@dataclass
+class StubEngine:
+    """Logits are the means of the lead rows, so an ECG's own levels show in its own answer."""
+
+    seconds: float = 0.0
+    fail_above: float = np.inf
+    variant: str = "masked-fp32"
+    device: str = "cpu"
+    batches: list[int] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    gate: threading.Event | None = None
+
+    def run(self, windows: npt.NDArray[np.float32]) -> Outputs:
+        with self.lock:
+            self.batches.append(len(windows))
+        if self.gate:
+            self.gate.wait(10)
+        if self.seconds:
+            time.sleep(self.seconds)
+        if float(np.abs(windows).max()) > self.fail_above:
+            raise RuntimeError("SECRET-FROM-THE-ENGINE")
+        return outputs_of(windows)
+
+
+def outputs_of(windows: npt.NDArray[np.float32]) -> Outputs:
+    """What the stub answers for windows."""
+    spread = windows.std(axis=2)
+    logits = np.tile(np.log(spread[:, :1] + 1e-3), (1, len(KEYS))) * np.arange(1, len(KEYS) + 1, dtype=np.float32)
+    return Outputs(logits.astype(np.float32), spread.astype(np.float32), {})
+
+
+def no_waves(prepared: Prepared, outputs: Outputs) -> Waves:
+    """A delineator that costs nothing: one beat in each lead."""
+    wave = Wave("QRS", 300.0, 340.0, 390.0, 0.9)
+    return dict.fromkeys(prepared.recording.leads, (wave,))
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    """The address of a server on a free port, in a thread, until the block ends."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
