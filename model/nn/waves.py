@@ -159,7 +159,7 @@ class TwelveLeadHead(nn.Module):
         super().__init__()
         self.net = net
         self.register_buffer("mix", limb_mix(), persistent=False)
-        self.register_buffer("token_mix", (limb_mix() != 0) / (limb_mix() != 0).sum(1, keepdim=True), persistent=False)
+        self.register_buffer("token_mix", token_mix(), persistent=False)
 
     def forward(self, windows: Tensor, tokens: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """What leaves the graph for the twelve standard leads.
@@ -208,6 +208,12 @@ def limb_mix() -> Tensor:
     for row, lead in enumerate(CHEST_LEADS, start=len(LIMB_LEADS)):
         mix[row, MODEL_LEADS.index(lead)] = 1.0
     return mix
+
+
+def token_mix() -> Tensor:
+    """The share of each of the eight leads' tokens in those of the twelve leads, (12, 8)."""
+    from_it = (limb_mix() != 0).float()
+    return from_it / from_it.sum(dim=1, keepdim=True)
 
 
 def folded(net: WaveNet) -> WaveNet:

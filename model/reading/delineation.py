@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.reading.waves import Wave, WaveKind, Waves
+from model.signal.leads import LIMB_ALGEBRA, MODEL_LEADS, STANDARD_LEADS
 
 FRAME_MS = 8.0
 OFFSET_STEP_MS = 0.5
@@ -85,6 +86,21 @@ def delineate(
     spans = _with_peaks(spans, rows_mv, sampling_hz)
     spans = _joined(spans, np.asarray(starts_s) * 1000.0, windows_mv.shape[2] / sampling_hz * 1000.0, lead_count)
     return _by_lead(_ordered(spans[spans.offset_ms < duration_s * 1000.0 - FRAME_MS]), leads)
+
+
+def twelve_leads(windows_mv: npt.NDArray[np.float32], dead_leads: Sequence[str] = ()) -> npt.NDArray[np.float32]:
+    """What the network sees of the standard leads, (window, 12, sample), from the model's eight.
+
+    A lead that rests on a dead one is zero: what the algebra would make of the other alone is no lead.
+    """
+    rows = []
+    for lead in STANDARD_LEADS:
+        weights = LIMB_ALGEBRA.get(lead)
+        parts = {"I": weights[0], "II": weights[1]} if weights else {lead: 1.0}
+        parts = {name: weight for name, weight in parts.items() if weight}
+        dead = any(name in dead_leads for name in parts)
+        rows.append(sum((0.0 if dead else w) * windows_mv[:, MODEL_LEADS.index(name)] for name, w in parts.items()))
+    return np.stack(rows, axis=1).astype(np.float32)
 
 
 def _decode(label: npt.NDArray[np.uint8], probability: npt.NDArray[np.uint8], distance: npt.NDArray[np.int8]) -> _Spans:
