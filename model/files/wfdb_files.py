@@ -25,6 +25,7 @@ from model.files.wfdb_header import MAX_HEADER_BYTES, Header, Signal, parse_head
 from model.files.wfdb_samples import (
     FLAC_BITS,
     INVALID,
+    NEEDS_LENGTH,
     Samples,
     largest_size,
     samples_in,
@@ -182,8 +183,8 @@ def _frames_held(groups: Sequence[tuple[str, tuple[Signal, ...]]], files: Mappin
     """Frames that fill the signal files, for a header that gives no length."""
     held = set()
     for file, signals in groups:
-        if signals[0].format in FLAC_BITS:
-            raise UnsupportedRecordError("FLAC signals need a length in the header")
+        if signals[0].format in NEEDS_LENGTH:
+            raise UnsupportedRecordError("a record in this format needs a length in its header")
         size = max(len(files[file]) - signals[0].offset, 0)
         held.add(samples_in(signals[0].format, size) // sum(one.per_frame for one in signals))
     if len(held) > 1 or 0 in held:

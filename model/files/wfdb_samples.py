@@ -33,6 +33,9 @@ INVALID = {
 FLAC_BITS = {508: 8, 516: 16, 524: 24}
 """Format to the bits of a sample, for signal files that are FLAC streams."""
 
+NEEDS_LENGTH = {310, 311, *FLAC_BITS}
+"""Formats of which two lengths have the same size."""
+
 _WORD_BYTES = {8: 1, 16: 2, 24: 3, 32: 4, 61: 2, 80: 1, 160: 2}
 
 
@@ -56,12 +59,8 @@ def largest_size(storage: int, samples: int) -> int:
 
 
 def samples_in(storage: int, size: int) -> int:
-    """Samples that fill `size` bytes of an uncompressed format."""
-    if storage == 212:
-        return size * 2 // 3
-    if storage in (310, 311):
-        return size // 4 * 3 + (size % 4) // 2
-    return size // _WORD_BYTES[storage]
+    """Samples that fill `size` bytes of a format whose size tells it, which is not so in `NEEDS_LENGTH`."""
+    return size * 2 // 3 if storage == 212 else size // _WORD_BYTES[storage]
 
 
 def unpack(storage: int, data: bytes | memoryview, samples: int) -> Samples:

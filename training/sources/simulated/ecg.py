@@ -269,8 +269,8 @@ def _placed_beats(kind: Kind, rng: np.random.Generator, duration_ms: float) -> l
     every, placed = int(rng.integers(4, 7)), list[_Placed]()
     while at_ms < duration_ms + mean_ms:
         breath = float(np.sin(2 * np.pi * breath_hz * at_ms / 1000))
-        placed.append(_Placed(at_ms, mean_ms, 1 + 0.03 * breath, beat))
         step_ms = max(mean_ms * (1 + 0.02 * breath + rhythm.irregular * rng.standard_normal()), _SHORTEST_RR_MS)
+        placed.append(_Placed(at_ms, min(mean_ms, 1.1 * step_ms), 1 + 0.03 * breath, beat))
         if rhythm.ventricular and len(placed) % every == 3:
             placed.append(_Placed(at_ms + 0.6 * step_ms, mean_ms, 1.0, _VENTRICULAR))
             step_ms *= 2  # the pause compensates
