@@ -154,6 +154,7 @@ def _score_lead(marks: Marks, waves: Sequence[Wave], edge: str) -> _Score:
     unbracketed_ms = 1000 * marks.peak_s[np.isnan(truth_ms)]
     truth_ms = truth_ms[np.isfinite(truth_ms)]
     found_ms = np.array([wave.onset_ms if edge == "onset" else wave.offset_ms for wave in waves])
+    found_ms = found_ms[np.isfinite(found_ms)]
     truth, mine = match_times(truth_ms, found_ms)
     inside = (found_ms >= 1000 * marks.span_s[0]) & (found_ms <= 1000 * marks.span_s[1])
     excused = (np.abs(found_ms[:, None] - unbracketed_ms) < TOLERANCE_MS).any(axis=1)

@@ -3,7 +3,9 @@
 import copy
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +17,15 @@ from model.nn.waves import WaveHeadConfig, WaveNet, spread_tokens, token_mix
 from model.signal.leads import MODEL_LEADS, STANDARD_LEADS
 from model.signal.spec import SPEC
 from training.checkpoint import read_checkpoint, write_checkpoint
-from training.config import WavesConfig
+from training.config import Config, WavesConfig
+from training.device import resolve_device
 from training.errors import TrainingError
 from training.loop import Rows, train
 from training.optim import adamw
+from training.sources.ludb import read_ludb
+from training.state import read_trained
 from training.wave_augment import Cut, change, cut
-from training.wave_targets import UNKNOWN, WaveSet
+from training.wave_targets import UNKNOWN, WaveSet, build_wave_set
 
 HEAD = "head.pt"
 FOLDS = 5
@@ -38,20 +43,31 @@ class WaveTask:
         marked: the records.
         config: shape of the head.
         settings: learning rate and seed.
-        encoder: frozen, whose tokens the head sees; None for a head without tokens.
+        encoder: frozen, on the same device, whose tokens the head sees; None for a head without tokens.
+        device: where the head is; batches are made on the CPU.
     """
 
     def __init__(
-        self, marked: WaveSet, config: WaveHeadConfig, settings: WavesConfig, *, encoder: Encoder | None = None
+        self,
+        marked: WaveSet,
+        config: WaveHeadConfig,
+        settings: WavesConfig,
+        *,
+        encoder: Encoder | None = None,
+        device: torch.device | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
-        net = WaveNet(config)
+        self._device = device or torch.device("cpu")
+        net = WaveNet(config).to(self._device)
         self._net, self._mean = net, copy.deepcopy(net).requires_grad_(False)
         self.network: nn.Module = nn.ModuleDict({"net": self._net, "mean": self._mean})
-        self.optimizer: torch.optim.Optimizer = adamw(net.named_parameters(), rate=settings.rate, decay=settings.decay)
+        self.optimizer: torch.optim.Optimizer = adamw(
+            self._net.named_parameters(), rate=settings.rate, decay=settings.decay
+        )
         self._marked = Cut(*(torch.from_numpy(part) for part in (marked.ecg, marked.label, marked.distance_s)))
         self._encoder = encoder
-        self._steps = 0
+        self._steps = torch.zeros((), dtype=torch.int64)
+        self.network.register_buffer("steps", self._steps)  # so that a resumed mean goes on at its pace
 
     @property
     def head(self) -> WaveNet:
@@ -62,7 +78,8 @@ class WaveTask:
         """Cross entropy of the class, and L1 of the distance where a boundary is near."""
         del progress
         draw = torch.Generator().manual_seed(int(random.integers(2**62)))
-        batch = change(cut(self._picked(rows, draw), _CUT_SAMPLES, draw), draw)
+        changed = change(cut(self._picked(rows, draw), _CUT_SAMPLES, draw), draw)
+        batch = Cut(*(part.to(self._device) for part in (changed.ecg, changed.label, changed.distance)))
         logits, distance = self._net(batch.ecg, self._tokens(batch.ecg, draw))
         return wave_loss(logits, distance, batch)
 
@@ -70,7 +87,8 @@ class WaveTask:
         """Move the mean towards the weights, fast at first."""
         del progress
         self._steps += 1
-        momentum = min(_MEAN_MOMENTUM, self._steps / (self._steps + 10))
+        steps = int(self._steps)
+        momentum = min(_MEAN_MOMENTUM, steps / (steps + 10))
         with torch.no_grad():
             moving = self._net.state_dict()
             for name, value in self._mean.state_dict().items():
@@ -101,7 +119,7 @@ class WaveTask:
         start = int(torch.randint(0, SPEC.patches - ecg.shape[2] // SPEC.patch_samples + 1, (), generator=draw))
         with torch.no_grad():
             tokens: Tensor = self._encoder(ecg[:, _MODEL_ROWS], start=start)
-        return spread_tokens(tokens, token_mix())
+        return spread_tokens(tokens, token_mix().to(self._device))
 
 
 def wave_loss(logits: Tensor, distance: Tensor, batch: Cut) -> Tensor:
@@ -119,15 +137,52 @@ def wave_loss(logits: Tensor, distance: Tensor, batch: Cut) -> Tensor:
     return of_class + _DISTANCE_WEIGHT * of_distance
 
 
+def run(config: Config, data: Path, *, out: Path, start: Path | None = None, device: str = "auto") -> dict[str, Any]:
+    """Train the wave head on LUDB; `out/head.pt` is the head, on all records, and `out/fold-N/head.pt` its proofs.
+
+    Args:
+        config: section `waves`; with `cross_validate` five more heads are trained, each without a fifth.
+        data: LUDB.
+        out: folder for checkpoints and logs; a run there is resumed.
+        start: fine-tuned checkpoint or bundle whose encoder's tokens the head sees; a head of its own without.
+        device: auto, cpu or cuda.
+
+    Returns:
+        How many records it learnt from, and the folds.
+
+    Raises:
+        TrainingError: no LUDB, or an unusable checkpoint.
+    """
+    try:
+        records = list(read_ludb(data))
+    except FileNotFoundError as error:
+        raise TrainingError(f"{data}: {error}") from None
+    marked = build_wave_set(records)
+    place = resolve_device(device)
+    encoder = read_trained(start).network(factorised=True).encoder.requires_grad_(False).to(place) if start else None
+    train_on = partial(train_head, marked, settings=config.waves, encoder=encoder, device=place)
+    if config.waves.cross_validate:
+        for fold, (rows, _) in enumerate(folds(len(records))):
+            train_on(rows, out=fold_folder(out, fold))
+    train_on(np.arange(len(records)), out=out)
+    return {"records": len(records), "folds": FOLDS if config.waves.cross_validate else 0}
+
+
 def train_head(
-    marked: WaveSet, rows: Rows, settings: WavesConfig, out: Path, *, encoder: Encoder | None = None
+    marked: WaveSet,
+    rows: Rows,
+    *,
+    settings: WavesConfig,
+    out: Path,
+    encoder: Encoder | None = None,
+    device: torch.device | None = None,
 ) -> WaveNet:
     """Train on some of the records, resuming from `out`, and write the head to `out/head.pt`.
 
     Records without any P are seen twice: fibrillation is rare, and a P there is the worst mistake.
     """
     shape = WaveHeadConfig(token_dim=encoder.config.dim if encoder else 0)
-    task = WaveTask(marked, shape, settings, encoder=encoder)
+    task = WaveTask(marked, shape, settings, encoder=encoder, device=device)
     without_p = rows[~(marked.label[rows] == 1).any(axis=(1, 2))]
     train(task, np.concatenate([rows, without_p]), settings, out)
     write_checkpoint(out / HEAD, {"config": asdict(task.head.config), "state": task.head.state_dict()})
@@ -147,6 +202,11 @@ def read_head(path: Path) -> WaveNet:
     except (KeyError, TypeError, RuntimeError) as error:
         raise TrainingError(f"{path.name} is not a wave head: {type(error).__name__}") from error
     return net.eval()
+
+
+def fold_folder(out: Path, fold: int) -> Path:
+    """Where the head lies that was trained without a fold."""
+    return out / f"fold-{fold}"
 
 
 def folds(records: int, seed: int = 0) -> Iterator[tuple[Rows, Rows]]:

@@ -33,7 +33,7 @@ class WaveHeadConfig:
         folded: without normalisation layers, which `folded` has put into the convolutions.
     """
 
-    widths: tuple[int, ...] = (16, 32, 48, 64, 96)
+    widths: tuple[int, ...] = (16, 24, 32, 48, 64)
     kernel: int = 5
     token_dim: int = 0
     folded: bool = False
