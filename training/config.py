@@ -8,15 +8,18 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from model.nn.config import EncoderConfig, PredictorConfig
+from model.signal.spec import SPEC
 from training.errors import TrainingError
 
 Precision = Literal["fp32", "bf16"]
-Masking = Literal["random", "multiblock"]
+Masking = Literal["random", "multi-block"]
+Protocol = Literal["multi-label", "multi-class"]
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes of encoder and predictor.
+    """Sizes of encoder, predictor and diagnosis head.
 
     Attributes:
         dim: width of a token.
@@ -27,6 +30,7 @@ class ModelConfig:
         predictor_heads: attention heads of the predictor; divides `predictor_dim`.
         factorised: row and column attention under one softmax instead of dense attention under a mask.
         cropa: False opens every key to every query, for the ablation.
+        detail: the head's convolutional path over the raw window beside the tokens.
     """
 
     dim: int = 128
@@ -37,13 +41,38 @@ class ModelConfig:
     predictor_heads: int = 4
     factorised: bool = True
     cropa: bool = True
+    detail: bool = True
+
+    @property
+    def encoder(self) -> EncoderConfig:
+        """Sizes of the encoder."""
+        return EncoderConfig(self.dim, self.depth, self.heads, factorised=self.factorised, cropa=self.cropa)
+
+    @property
+    def predictor(self) -> PredictorConfig:
+        """Sizes of the predictor."""
+        return PredictorConfig(self.predictor_dim, self.predictor_depth, self.predictor_heads)
 
 
 @dataclass(frozen=True)
-class PretrainConfig:
-    """Self-supervised training."""
+class LoopConfig:
+    """How long a stage trains, and how fast.
 
-    epochs: float = 100.0
+    Attributes:
+        epochs: passes over the rows; the end of the run unless `minutes` comes first.
+        minutes: a fixed end by the clock, 0 for none; the schedules then follow whichever is further along.
+        batch_size: rows of one optimiser step, over all processes and accumulated parts.
+        accumulation: parts a process splits its share of a batch into.
+        rate: peak learning rate.
+        warmup: share of the run over which the rate rises.
+        decay: weight decay of matrices and kernels.
+        clip: largest norm of the gradient; 0 for none.
+        precision: bf16 is autocast, for devices that compute it natively.
+        seed: of everything random.
+        checkpoint_minutes: how often the run is saved.
+    """
+
+    epochs: float = 10.0
     minutes: float = 0.0
     batch_size: int = 64
     accumulation: int = 1
@@ -54,37 +83,81 @@ class PretrainConfig:
     precision: Precision = "fp32"
     seed: int = 0
     checkpoint_minutes: float = 5.0
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How strongly training windows are changed; 0 turns a change off. A window is never flipped vertically.
+
+    Attributes:
+        crop_patches: time patches of a crop, each window at an offset of its own; 50 is the whole window.
+        lead_dropout: chance of each lead to be silent in a window; never all of them.
+        lead_subset: chance of a window to keep only a random few leads.
+        amplitude: standard deviation of the log of one gain a window.
+        wander_mv: largest amplitude of a slow sine added a lead.
+        noise_mv: largest standard deviation of white noise added a lead.
+    """
+
+    crop_patches: int = SPEC.patches
+    lead_dropout: float = 0.0
+    lead_subset: float = 0.0
+    amplitude: float = 0.0
+    wander_mv: float = 0.0
+    noise_mv: float = 0.0
+
+
+@dataclass(frozen=True)
+class PretrainConfig(AugmentConfig, LoopConfig):
+    """Self-supervised training.
+
+    Attributes:
+        masking: which patches are hidden.
+        momentum_start: of the target encoder; it rises on a line to 1.
+        probe_records: train records of the linear probe that picks the checkpoint on val; 0 keeps the last.
+    """
+
+    epochs: float = 100.0
     masking: Masking = "random"
-    ema_start: float = 0.996
+    momentum_start: float = 0.996
+    probe_records: int = 0
 
 
 @dataclass(frozen=True)
-class FinetuneConfig:
-    """Supervised training of encoder and diagnosis head."""
+class FinetuneConfig(AugmentConfig, LoopConfig):
+    """Supervised training of diagnosis head and encoder.
 
-    epochs: float = 10.0
-    minutes: float = 0.0
-    batch_size: int = 32
-    accumulation: int = 1
-    rate: float = 1e-3
-    warmup: float = 0.05
-    decay: float = 0.05
-    clip: float = 1.0
-    precision: Precision = "fp32"
-    seed: int = 0
-    checkpoint_minutes: float = 5.0
+    Attributes:
+        min_positives: a statement with fewer in the train split is not an output.
+        frozen: share of the run in which only the head trains.
+        layer_decay: factor on the rate from a block to the one below it.
+        encoder_rate: factor on the rate of the whole encoder.
+        dropout: before the last layer of the head.
+        averaging: momentum of the averaged weights, which are the ones that are kept; 0 keeps the last.
+        whole_windows: share of the run, at its end, in which windows are not cropped.
+    """
+
     min_positives: int = 20
+    frozen: float = 0.1
+    layer_decay: float = 0.8
+    encoder_rate: float = 0.5
+    dropout: float = 0.2
+    averaging: float = 0.998
+    whole_windows: float = 0.1
 
 
 @dataclass(frozen=True)
-class WavesConfig:
-    """Training of the wave head."""
+class WavesConfig(LoopConfig):
+    """Training of the wave head.
 
-    epochs: float = 30.0
-    minutes: float = 0.0
-    batch_size: int = 16
-    rate: float = 1e-3
-    seed: int = 0
+    Attributes:
+        cross_validate: train five more heads, each without a fifth of the records, for figures that can be believed.
+    """
+
+    cross_validate: bool = True
+    epochs: float = 60.0
+    batch_size: int = 6
+    rate: float = 3e-3
+    decay: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -112,13 +185,23 @@ class EvaluateConfig:
         bootstrap: draws of an interval.
         seed: of the draws.
         batch_size: windows the network sees at a time.
-        min_positives: a statement with fewer positives is left out of the group's mean.
+        min_positives: a statement with fewer positives is left out of its group's mean.
+        protocol: `multi-class` keeps records with exactly one superclass and lets the superclasses compete.
+        leads: the leads that the network may see, the others zeroed; empty for all.
+        variant: graph of the bundle; empty for the fastest fp32 of the device.
+        device: auto, cpu, cuda or tensorrt.
+        processes: how many records of a database are read at a time.
     """
 
     bootstrap: int = 1000
     seed: int = 0
     batch_size: int = 32
     min_positives: int = 20
+    protocol: Protocol = "multi-label"
+    leads: tuple[str, ...] = ()
+    variant: str = ""
+    device: str = "auto"
+    processes: int = 2
 
 
 @dataclass(frozen=True)
@@ -156,6 +239,15 @@ def read_config(name: str | Path | None, overrides: Sequence[str] = ()) -> Confi
     table = {} if name is None else _read_toml(_config_path(name))
     for text in overrides:
         _override(table, text)
+    return parse_config(table)
+
+
+def parse_config(table: Mapping[str, Any]) -> Config:
+    """Settings from a table of sections, as TOML or a checkpoint holds them.
+
+    Raises:
+        TrainingError: an unknown section or key, a value of another type.
+    """
     sections = {one.name: _known_types(Config)[one.name] for one in fields(Config)}
     _require_known(table, sections, "section")
     return Config(**{section: _build(sections[section], section, values) for section, values in table.items()})
@@ -220,7 +312,7 @@ def _typed(value: object, kind: Any, where: str) -> object:
         if value not in get_args(kind):
             raise TrainingError(f"{where} is {value!r}, wanted one of {', '.join(map(str, get_args(kind)))}")
         return value
-    if get_origin(kind) is tuple and isinstance(value, list):
+    if get_origin(kind) is tuple and isinstance(value, list | tuple):
         return tuple(_typed(item, get_args(kind)[0], where) for item in value)
     if kind is float and type(value) is int:
         return float(value)

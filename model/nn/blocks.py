@@ -1,0 +1,48 @@
+"""The pre-norm transformer block that encoder and predictor share, and its initialisation."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.nn.attention import CropaAttention
+
+
+class Mlp(nn.Module):
+    """Two layers with a GELU between; hidden width four times the input's."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, 4 * dim)
+        self.fc2 = nn.Linear(4 * dim, dim)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, N, D) to (B, N, D)."""
+        output: Tensor = self.fc2(F.gelu(self.fc1(tokens)))
+        return output
+
+
+class Block(nn.Module):
+    """Attention, then MLP, each on normalised tokens and added to its input."""
+
+    def __init__(self, dim: int, attention: CropaAttention) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = attention
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim)
+
+    def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, N, D) to (B, N, D)."""
+        tokens = tokens + self.attn(self.norm1(tokens), mask)
+        output: Tensor = tokens + self.mlp(self.norm2(tokens))
+        return output
+
+
+def initialise(module: nn.Module) -> None:
+    """Xavier-uniform matrices, zero biases, unit norms: branches that speak at any width, from the first step on."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.LayerNorm):
+        nn.init.ones_(module.weight)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,36 @@
+"""The diagnosis head: tokens and raw window to one logit a statement."""
+
+import torch
+from torch import Tensor, nn
+
+from model.nn.config import EncoderConfig
+from model.nn.detail import DetailPath
+from model.nn.pooling import AttentionPool
+
+POOL_HEADS = 8
+
+
+class DiagnosisHead(nn.Module):
+    """Attention pooling of the tokens, beside the detail path, then one linear layer."""
+
+    def __init__(self, config: EncoderConfig, statements: int, *, detail: bool = True, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.pool = AttentionPool(config.dim, POOL_HEADS)
+        self.detail = DetailPath(config.leads) if detail else None
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(config.dim + (self.detail.dim if self.detail else 0), statements)
+
+    def forward(self, tokens: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and embedding.
+
+        Args:
+            tokens: (B, N, D) of the encoder.
+            windows: (B, L, S), mV.
+
+        Returns:
+            (B, C) logits and the (B, E) vector they are a linear function of.
+        """
+        embedding = self.pool(tokens)
+        if self.detail is not None:
+            embedding = torch.cat([embedding, self.detail(windows)], dim=1)  # (B, E)
+        return self.linear(self.dropout(embedding)), embedding

@@ -1,0 +1,182 @@
+"""Fine-tuning: the diagnosis head first, then all layers at rates by depth, on labels that may be unknown."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from model.nn.network import EcgNetwork
+from model.reading.statements import VOCABULARY
+from model.signal.spec import SPEC
+from training.augment import augment, crop
+from training.checkpoint import write_checkpoint
+from training.config import Config
+from training.dataset import PreparedSet, read_prepared
+from training.device import resolve_device
+from training.errors import TrainingError
+from training.loop import Rows, train
+from training.metrics import auroc
+from training.optim import adamw, layerwise_scales
+from training.state import read_encoder
+from training.windows import WindowStore
+
+NETWORK = "network.pt"
+
+
+def masked_bce(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean binary cross-entropy over the labels that are known.
+
+    Args:
+        logits: (B, C).
+        labels: (B, C) of 1, 0 and -1 for unknown.
+    """
+    known = labels >= 0
+    losses = F.binary_cross_entropy_with_logits(logits, labels.clamp(min=0).float(), reduction="none")
+    return (losses * known).sum() / known.sum().clamp(min=1)
+
+
+@dataclass
+class FinetuneTask:
+    """Diagnosis as the loop sees it; keeps the averaged network that scores best on the val split."""
+
+    config: Config
+    data: PreparedSet
+    keys: tuple[str, ...]
+    out: Path
+    device: torch.device
+    best: float = field(default=-1.0)
+
+    def __post_init__(self) -> None:
+        stage, model = self.config.finetune, self.config.model
+        torch.manual_seed(stage.seed)
+        self.stage = stage
+        self.network = EcgNetwork(model.encoder, len(self.keys), detail=model.detail, dropout=stage.dropout)
+        self.network.to(self.device)
+        scales = {"encoder.": stage.encoder_rate}
+        scales |= {
+            name: scale * stage.encoder_rate for name, scale in layerwise_scales(model.depth, stage.layer_decay).items()
+        }
+        self.optimizer = adamw(self.network.named_parameters(), rate=stage.rate, decay=stage.decay, scales=scales)
+        average = get_ema_multi_avg_fn(stage.averaging)  # type: ignore[no-untyped-call]
+        self.averaged = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
+        self.windows = WindowStore(self.data.windows, self.device)
+        self.labels = torch.from_numpy(self.data.labels_of(self.keys)[self.data.window_record])
+
+    def start_from(self, encoder: dict[str, Tensor]) -> None:
+        """Take a pretrained encoder's weights."""
+        try:
+            self.network.encoder.load_state_dict(encoder)
+        except RuntimeError as error:
+            raise TrainingError(f"the encoder has other sizes than [model]: {str(error).splitlines()[-1]}") from None
+        self.averaged.module.load_state_dict(self.network.state_dict())
+
+    def loss(self, rows: Rows, random: np.random.Generator, progress: float) -> Tensor:
+        """Cross-entropy over the known labels of augmented crops."""
+        whole = progress >= 1.0 - self.stage.whole_windows
+        patches = SPEC.patches if whole else self.stage.crop_patches
+        windows, start = crop(self.windows.take(rows), patches, random)
+        windows = augment(windows, self.stage, random)
+        self.network.encoder.requires_grad_(progress >= self.stage.frozen)
+        logits, _ = self.network(windows, start)
+        return masked_bce(logits, self.labels[torch.from_numpy(rows)].to(self.device))
+
+    def after_step(self, progress: float) -> None:  # noqa: ARG002
+        """Let the averaged weights follow."""
+        self.averaged.update_parameters(self.network)
+
+    def at_epoch(self) -> dict[str, float]:
+        """Score the averaged network on the val split, and keep it if it is the best so far."""
+        figures = self.score("val")
+        score = (figures["super_auroc"] + figures["statement_auroc"]) / 2
+        if score > self.best:
+            self.best = score
+            self._keep(figures)
+        return figures
+
+    def state(self) -> dict[str, Any]:
+        """Network, averaged weights, optimiser and the best score."""
+        return {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up a state."""
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best = state["best"]
+
+    def score(self, split: Any) -> dict[str, float]:
+        """Macro AUROC of superclasses and statements; records of several windows by their mean logit."""
+        rows = self.data.window_rows(split)
+        logits = predict(self.averaged, self.windows, rows)
+        records, inverse = np.unique(self.data.window_record[rows], return_inverse=True)
+        mean = np.zeros((len(records), logits.shape[1]))
+        np.add.at(mean, inverse, logits)
+        labels = self.data.labels_of(self.keys)[records]
+        by_key = _aurocs(mean / np.bincount(inverse)[:, None], labels)
+        groups = {"superclass": "super_auroc", "statement": "statement_auroc"}
+        return {
+            figure: float(
+                np.nanmean([one for key, one in zip(self.keys, by_key, strict=True) if VOCABULARY[key].group == group])
+            )
+            for group, figure in groups.items()
+        }
+
+    def _keep(self, figures: dict[str, float]) -> None:
+        state = {"network": self.averaged.module.state_dict(), "keys": list(self.keys)}
+        write_checkpoint(self.out / NETWORK, state | {"config": asdict(self.config), "val": figures})
+
+
+def _aurocs(scores: npt.NDArray[np.float64], labels: npt.NDArray[np.int8]) -> list[float]:
+    """AUROC of each statement over the records where it is known; NaN where that is one class."""
+    return [
+        float(auroc(score[known], label[known], np.ones((1, known.sum())))[0])
+        for score, label, known in zip(scores.T, labels.T, (labels >= 0).T, strict=True)
+    ]
+
+
+@torch.no_grad()
+def predict(
+    network: nn.Module, windows: WindowStore, rows: npt.NDArray[np.integer], batch: int = 64
+) -> npt.NDArray[np.float32]:
+    """Logits (row, C) of some windows."""
+    network.eval()
+    parts = [network(windows.take(rows[at : at + batch]))[0].float().cpu() for at in range(0, len(rows), batch)]
+    return torch.cat(parts).numpy()
+
+
+def run(config: Config, data: Path, out: Path, *, device: str = "auto", start: Path | None = None) -> dict[str, object]:
+    """Fine-tune on the train split of a prepared folder.
+
+    Args:
+        config: of the run.
+        data: a folder that `prepare` wrote.
+        out: folder of the run; a checkpoint there is resumed.
+        device: `auto`, or a device of torch.
+        start: an encoder's file to start from; from scratch without.
+
+    Returns:
+        Where the network lies, and its val figure.
+
+    Raises:
+        TrainingError: data or a checkpoint that cannot be used, or no statement with enough positives.
+    """
+    prepared = read_prepared(data)
+    keys = prepared.trainable_keys(minimum=config.finetune.min_positives)
+    if not keys:
+        raise TrainingError(f"no statement has {config.finetune.min_positives} positives in the train split")
+    task = FinetuneTask(config, prepared, keys, out, resolve_device(device))
+    if start is not None:
+        task.start_from(read_encoder(start))
+    train(task, prepared.window_rows("train"), config.finetune, out)
+    return {"network": str(out / NETWORK), "val": task.best}

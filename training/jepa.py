@@ -1,0 +1,53 @@
+"""Joint-embedding prediction: a context encoder, a target encoder that follows it, and the predictor between them."""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.nn.config import EncoderConfig, PredictorConfig
+from model.nn.encoder import Encoder
+from model.nn.predictor import Predictor
+
+
+class Jepa(nn.Module):
+    """Predicts the target encoder's view of hidden patches from the context encoder's view of the visible ones."""
+
+    def __init__(self, encoder: EncoderConfig, predictor: PredictorConfig) -> None:
+        super().__init__()
+        self.encoder = Encoder(encoder)
+        self.predictor = Predictor(predictor, encoder)
+        self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
+
+    def forward(self, windows: Tensor, visible: Tensor, hidden: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
+        """Predicted and target representations of the hidden patches.
+
+        Args:
+            windows: (B, L, S), mV.
+            visible: (V,) time patches that the context encoder sees.
+            hidden: (M,) time patches to predict.
+            start: the position of the first patch, for crops.
+
+        Returns:
+            Two (B, L, M, D); the target is layer-normed over D and carries no gradient.
+        """
+        context = self.encoder(windows, visible, start)
+        predicted = self.predictor(context, visible + start, hidden + start)
+        with torch.no_grad():
+            target = self.target_encoder(windows, None, start)
+            target = F.layer_norm(target, target.shape[-1:])
+            target = target.reshape(*windows.shape[:2], -1, target.shape[-1])[:, :, hidden]  # (B, L, M, D)
+        return predicted, target
+
+    @torch.no_grad()
+    def follow(self, momentum: float) -> None:
+        """Move the target encoder towards the context encoder; the loop calls this after each optimiser step."""
+        pairs = zip(self.target_encoder.parameters(), self.encoder.parameters(), strict=True)
+        for target, online in pairs:
+            target.lerp_(online, 1.0 - momentum)
+
+
+def jepa_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Smooth L1 between predicted and target representations, as published."""
+    return F.smooth_l1_loss(predicted, target)
