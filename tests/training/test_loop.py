@@ -1,0 +1,171 @@
+"""The loop resumes bit for bit, ends when asked, loses no checkpoint, and two processes train as one."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from training.checkpoint import read_checkpoint, write_checkpoint
+from training.config import LoopConfig
+from training.errors import TrainingError
+from training.loop import Rows, train
+from training.optim import adamw
+
+CONFIG = LoopConfig(epochs=3, batch_size=8, rate=0.05, checkpoint_minutes=1e9)
+
+
+@dataclass
+class Line:
+    """Fits a line through noisy points; `stop_at` asks for the end after that many steps."""
+
+    stop_at: int = 0
+    steps: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def __post_init__(self) -> None:
+        torch.manual_seed(0)
+        self.network: nn.Module = nn.Linear(1, 1)
+        self.optimizer: torch.optim.Optimizer = adamw(self.network.named_parameters(), rate=0.05, decay=0.01)
+
+    def loss(self, rows: Rows, random: np.random.Generator, progress: float) -> Tensor:
+        x = torch.from_numpy(rows.astype(np.float32))[:, None] / 64
+        noise = float(random.normal(scale=0.01))
+        loss: Tensor = (self.network(x) - 3 * x - noise).square().mean()
+        return loss
+
+    def after_step(self, progress: float) -> None:
+        self.steps += 1
+        if self.steps == self.stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def at_epoch(self) -> dict[str, float]:
+        return {"probe": 1.0}
+
+    def state(self) -> dict[str, Any]:
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _weights(task: Line) -> list[Tensor]:
+    return [one.detach().clone() for one in task.network.parameters()]
+
+
+def test_a_run_that_was_cut_off_ends_where_an_uncut_one_does(tmp_path: Path) -> None:
+    rows = np.arange(64)
+    whole = Line()
+    train(whole, rows, CONFIG, tmp_path / "whole")
+    train(Line(stop_at=11), rows, CONFIG, tmp_path / "cut")
+    rest = Line()
+    train(rest, rows, CONFIG, tmp_path / "cut")
+    assert rest.steps == 24 - 11
+    assert all(torch.equal(a, b) for a, b in zip(_weights(whole), _weights(rest), strict=True))
+
+
+def test_the_log_has_a_line_an_epoch(tmp_path: Path) -> None:
+    train(Line(), np.arange(64), CONFIG, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    assert lines[-1]["probe"] == 1.0
+    assert lines[-1]["progress"] == 1.0
+
+
+def test_the_clock_ends_a_run(tmp_path: Path) -> None:
+    task = Line()
+    train(task, np.arange(64), LoopConfig(epochs=1e6, minutes=0.01, batch_size=8), tmp_path)
+    assert 0 < task.steps < 1e6
+
+
+def test_accumulation_does_not_change_the_step(tmp_path: Path) -> None:
+    class Quiet(Line):
+        def loss(self, rows: Rows, random: np.random.Generator, progress: float) -> Tensor:
+            return super().loss(rows, np.random.default_rng(0), progress)
+
+    ends = []
+    for parts in (1, 4):
+        task = Quiet()
+        config = LoopConfig(epochs=2, batch_size=8, accumulation=parts)
+        train(task, np.arange(64), config, tmp_path / str(parts))
+        assert task.steps == 16
+        ends.append(_weights(task))
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*ends, strict=True))
+
+
+def test_a_batch_larger_than_the_data_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="batch of 8"):
+        train(Line(), np.arange(7), CONFIG, tmp_path)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "checkpoint.pt", {"network": {}, "optimizer": {}, "step": 1, "elapsed_s": 0.0})
+    with pytest.raises(TrainingError, match="other settings"):
+        train(Line(), np.arange(64), CONFIG, tmp_path)
+
+
+def test_a_failed_write_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkpoint.pt"
+    write_checkpoint(path, {"step": 1})
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("training.checkpoint.os.fsync", full)
+    with pytest.raises(TrainingError, match="the disk is full"):
+        write_checkpoint(path, {"step": 2})
+    assert read_checkpoint(path) == {"step": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_no_checkpoint_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.pt").write_text("no checkpoint")
+    torch.save([1], tmp_path / "list.pt")
+    for name, wanted in (("text.pt", "not a checkpoint"), ("list.pt", "holds a list"), ("none.pt", "no checkpoint")):
+        with pytest.raises(TrainingError, match=wanted):
+            read_checkpoint(tmp_path / name)
+
+
+PAIR = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import numpy as np
+from tests.training.test_loop import CONFIG, Line
+from training.loop import train
+train(Line(), np.arange(64), CONFIG, Path(sys.argv[1]))
+"""
+
+
+def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PAIR, str(tmp_path / "pair"), str(root)],
+            env=os.environ
+            | {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            | {"OMP_NUM_THREADS": "1"},
+        )
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    train(Line(), np.arange(64), CONFIG, tmp_path / "one")
+    pair, one = (
+        [json.loads(line)["loss"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("pair", "one")
+    )
+    assert pair == pytest.approx(one, rel=1e-4)
