@@ -117,6 +117,7 @@ def _train_stages(stages: Stages) -> None:
         add = _stage(stages, name, about, configured=True)
         add("--data", type=Path, required=True, help="a prepared folder" if name != "waves" else "the database LUDB")
         add("--out", type=Path, required=True, help="folder for checkpoints and log; a run there is resumed")
+        add("--device", default="auto", help="auto, cpu or cuda")
         if name != "pretrain":
             add("--from", dest="start", type=Path, help="checkpoint or bundle to start from; from scratch without")
 
@@ -133,22 +134,44 @@ def _evaluate(stages: Stages) -> None:
     add = _stage(stages, "evaluate", "score a bundle on labelled records, from its ONNX file", configured=True)
     _bundle_and_data(add, split="test")
     add("--out", type=Path, required=True, help="folder for report.json, report.md and plots")
-    add("--variant", help="graph of the bundle; by default the fastest fp32 for the device")
-    add("--device", default="auto", help="auto, cpu, cuda or tensorrt")
-    add("--leads", type=_leads, default=(), help="comma list; every other lead is zeroed, such as II or II,V1")
-    add("--bootstrap", type=int, help="draws of the intervals, over the configuration")
-    add("--multi-class", action="store_true", help="superclasses as in the paper: records with exactly one")
+    for option, about in (
+        ("bootstrap", "draws of the intervals"),
+        ("variant", "graph of the bundle; by default the fastest fp32 for the device"),
+        ("device", "auto, cpu, cuda or tensorrt"),
+        ("leads", "comma list such as II or II,V1; every other lead is zeroed"),
+    ):
+        add(
+            f"--{option}",
+            dest="overrides",
+            action="append",
+            type=_override(option),
+            metavar=option[0].upper(),
+            help=about,
+        )
+    add(
+        "--multi-class",
+        dest="overrides",
+        action="append_const",
+        const="evaluate.protocol=multi-class",
+        help="superclasses as in the paper: records with exactly one",
+    )
+
+
+def _override(option: str) -> Callable[[str], str]:
+    """What turns an option's text into a line over the configuration of `evaluate`."""
+
+    def line(text: str) -> str:
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        return f"evaluate.{option}={json.dumps(names) if option == 'leads' else text}"
+
+    return line
 
 
 def _bundle_and_data(add: Callable[..., argparse.Action], *, split: str) -> None:
     add("--bundle", type=Path, required=True, help="folder with manifest.json")
     add("--data", type=Path, required=True, help="a prepared folder, or a database as published")
     add("--source", help="which database `--data` is; found by its files where left out")
-    add("--split", default=split, choices=("train", "val", "test"), help=f"default {split}")
-
-
-def _leads(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    add("--split", default=split, help=f"train, val, test or all (default {split})")
 
 
 def _bundle_stages(stages: Stages) -> None:

@@ -5,11 +5,9 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from model.errors import EcgError
 from model.signal.preprocess import preprocess, select_leads
@@ -33,7 +31,7 @@ class Cut:
         sampling_hz: as recorded.
         leads: as recorded.
         dead_leads: masked leads of the model.
-        sha256: of the file with the samples.
+        sha256: of the record's file of samples, or of the samples.
     """
 
     windows: npt.NDArray[np.float32]
@@ -44,21 +42,30 @@ class Cut:
     sha256: str = ""
 
 
-def cut_records(source: Source, entries: Sequence[Entry], spec: InputSpec, *, processes: int) -> Iterator[Cut]:
-    """Every entry's cut, in order, with a progress bar.
+def cut_records(
+    source: Source, entries: Sequence[Entry], spec: InputSpec, *, processes: int, strict: bool = False
+) -> Iterator[Cut]:
+    """Every entry's cut, in order.
+
+    Args:
+        source: where the entries are from.
+        entries: records to cut.
+        spec: what a network takes.
+        processes: how many cut at a time; 1 stays in this process.
+        strict: no record may be left out, of whatever split, as when a model is scored.
 
     Raises:
         TrainingError: a test record that cannot be used: a test split with holes is another test split.
     """
-    jobs = [(source.read, entry, spec) for entry in entries]
-    for entry, cut in zip(entries, tqdm(_run(jobs, processes), source.name, len(jobs), unit="ECG"), strict=True):
-        if cut.reason and entry.split == "test":
-            detail = f"test record {entry.record} cannot be used ({cut.reason}); the test split is never filtered"
-            raise TrainingError(detail)
+    jobs = [(source.read, entry, spec, entry.split == "train" and not strict) for entry in entries]
+    for entry, cut in zip(entries, _run(jobs, processes), strict=True):
+        if cut.reason and (strict or entry.split == "test"):
+            detail = f"{entry.split} record {entry.record} cannot be used ({cut.reason})"
+            raise TrainingError(f"{detail}; a split that a model is scored on is never filtered")
         yield cut
 
 
-Job = tuple[Callable[[Path], Recording], Entry, InputSpec]
+Job = tuple[Callable[[Entry], Recording], Entry, InputSpec, bool]
 
 
 def _run(jobs: list[Job], processes: int) -> Iterator[Cut]:
@@ -74,17 +81,17 @@ def _run(jobs: list[Job], processes: int) -> Iterator[Cut]:
 
 
 def _cut_job(job: Job) -> Cut:
-    return cut_record(*job)
+    read, entry, spec, ruled = job
+    return cut_record(read, entry, spec, ruled=ruled)
 
 
-def cut_record(read: Callable[[Path], Recording], entry: Entry, spec: InputSpec) -> Cut:
-    """The windows of one record; a record that cannot or must not be learned from gives the reason instead."""
+def cut_record(read: Callable[[Entry], Recording], entry: Entry, spec: InputSpec, *, ruled: bool) -> Cut:
+    """The windows of one record, or why it cannot be used; `ruled` also refuses what must not be learned from."""
     try:
-        recording = read(entry.path)
-        rule = broken_rule(recording, spec) if entry.split == "train" else ""
+        recording = read(entry)
+        rule = broken_rule(recording, spec) if ruled else ""
         windows = preprocess(recording, spec, dead_leads=check_quality(recording).dead_leads)
-        with entry.signal_file.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = _sha256(entry, recording)
     except EcgError as error:
         return _unusable(error.code, spec)
     except (OSError, ValueError, LookupError) as error:  # what readers of damaged files raise
@@ -92,6 +99,13 @@ def cut_record(read: Callable[[Path], Recording], entry: Entry, spec: InputSpec)
     if rule:
         return _unusable(rule, spec)
     return Cut(windows.signal_mv, "", recording.sampling_hz, recording.leads, windows.dead_leads, digest)
+
+
+def _sha256(entry: Entry, recording: Recording) -> str:
+    if entry.signal_file is None:
+        return hashlib.sha256(recording.signal_mv.tobytes()).hexdigest()
+    with entry.signal_file.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unusable(reason: str, spec: InputSpec) -> Cut:

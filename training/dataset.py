@@ -36,6 +36,7 @@ class PreparedSet:
         labels: int8 (R, C): 1 present, 0 absent, -1 unknown, never to be taken as absent.
         keys: the C statements.
         records: the R ids in the source.
+        hashes: (R,) SHA-256 of each record's samples on disk.
         splits: (R,) of `train`, `val`, `test`.
         patients: (R,) ids; empty where unknown.
         ages: float32 (R,) years; NaN where unknown.
@@ -49,6 +50,7 @@ class PreparedSet:
     labels: npt.NDArray[np.int8]
     keys: tuple[str, ...]
     records: tuple[str, ...]
+    hashes: tuple[str, ...]
     splits: npt.NDArray[np.str_]
     patients: npt.NDArray[np.str_]
     ages: npt.NDArray[np.float32]
@@ -113,6 +115,7 @@ def read_prepared(folder: Path) -> PreparedSet:
         labels=labels,
         keys=keys,
         records=tuple(row["record"] for row in rows),
+        hashes=tuple(row["sha256"] for row in rows),
         splits=_column(rows, "split"),
         patients=_column(rows, "patient"),
         ages=np.array([np.nan if (age := read_number(row["age"])) is None else age for row in rows], dtype=np.float32),

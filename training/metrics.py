@@ -97,6 +97,16 @@ def f1(present: npt.NDArray[np.bool_], labels: Labels, weights: Floats) -> Float
     return _ratio(2 * hits, weights @ present + weights @ (labels == 1))
 
 
+def sensitivity(present: npt.NDArray[np.bool_], labels: Labels, weights: Floats) -> Floats:
+    """Share of the positives that are found."""
+    return _ratio(weights @ (present & (labels == 1)), weights @ (labels == 1))
+
+
+def specificity(present: npt.NDArray[np.bool_], labels: Labels, weights: Floats) -> Floats:
+    """Share of the negatives that are left alone."""
+    return _ratio(weights @ (~present & (labels == 0)), weights @ (labels == 0))
+
+
 def ece(probabilities: Floats, labels: Labels, weights: Floats) -> Floats:
     """Expected calibration error over 15 equal-width bins: |mean probability - share of positives|, by bin weight."""
     bins = np.minimum((probabilities * ECE_BINS).astype(np.intp), ECE_BINS - 1)
@@ -127,13 +137,17 @@ def conformal_floor(probabilities: Floats, labels: Labels, *, coverage: float = 
 
 
 def conformal_coverage(probabilities: Floats, labels: Labels, weights: Floats, *, floor: float) -> Floats:
-    """Share of the positives whose class is in its prediction set."""
+    """Share of the positives whose class is in its prediction set; NaN without a floor."""
     positives = labels == 1
+    if not np.isfinite(floor):
+        return np.full(len(weights), np.nan)
     return _ratio(weights @ (positives & (probabilities >= floor)), weights @ positives)
 
 
 def _by_score(scores: Floats, labels: Labels, weights: Floats) -> tuple[Floats, Floats]:
     """Weight of positives and of negatives at each distinct score, ascending, (draw, score) each."""
+    if not len(scores):
+        return np.zeros((len(weights), 1)), np.zeros((len(weights), 1))
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
     positive = labels[order] == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from tqdm import tqdm
 
 from model.signal.spec import SPEC, InputSpec
 from training.cutting import Cut, cut_records
@@ -42,7 +43,8 @@ def run(source: str, data: Path, out: Path, *, processes: int = 2, spec: InputSp
     with _beside(out) as folder:
         catalogue = open_source(source, data)
         cuts = cut_records(catalogue, catalogue.entries, spec, processes=processes)
-        kept, dropped = _write_windows(folder / WINDOWS, zip(catalogue.entries, cuts, strict=True), spec)
+        progress = tqdm(zip(catalogue.entries, cuts, strict=True), source, len(catalogue.entries), unit="ECG")
+        kept, dropped = _write_windows(folder / WINDOWS, progress, spec)
         if not kept:
             raise TrainingError(f"{data}: none of {len(dropped)} records could be used")
         keys = _write_labels(folder / LABELS, [entry for entry, *_ in kept], catalogue.keys)

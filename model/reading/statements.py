@@ -35,6 +35,7 @@ SUPERCLASSES = (
     Statement("HYP", "hypertrophy", "superclass", None),
 )
 
+# The thirty that the challenge scored.
 STATEMENTS = (
     Statement("AF", "atrial fibrillation", "statement", "164889003"),
     Statement("AFL", "atrial flutter", "statement", "164890007"),
@@ -66,6 +67,10 @@ STATEMENTS = (
     Statement("TAb", "T wave abnormal", "statement", "164934002"),
     Statement("TInv", "T wave inversion", "statement", "59931005"),
     Statement("VPB", "ventricular premature beats", "statement", "17338001"),
+)
+
+# What a hospital also expects; codes of the challenge's unscored diagnoses.
+FURTHER_STATEMENTS = (
     # Infarction by site, of any age: SNOMED CT has sites for acute and for old infarction alone, so these carry the
     # concept of the finding without its site, 164865005 "ECG: myocardial infarction".
     Statement("AMI", "anterior myocardial infarction", "statement", "164865005"),
@@ -80,4 +85,6 @@ STATEMENTS = (
     Statement("STD", "ST depression", "statement", "429622005"),
 )
 
-VOCABULARY: dict[str, Statement] = {statement.key: statement for statement in SUPERCLASSES + STATEMENTS}
+VOCABULARY: dict[str, Statement] = {
+    statement.key: statement for statement in SUPERCLASSES + STATEMENTS + FURTHER_STATEMENTS
+}

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from model.files import read_record
 from model.reading.statements import VOCABULARY
 from model.signal.recording import Recording
 from training.errors import TrainingError
@@ -23,8 +24,8 @@ class Entry:
 
     Attributes:
         record: the source's own id.
-        path: the file that `Source.read` takes.
-        signal_file: the file with the samples; its hash identifies the data.
+        path: the file that the record is read from: a WFDB header, or a file of many records.
+        signal_file: the file with this record's samples alone, whose hash identifies it; None hashes the samples.
         split: train, val or test.
         present: keys of the statements that hold.
         known: keys about which the source says yes or no; the others are unknown.
@@ -35,7 +36,7 @@ class Entry:
 
     record: str
     path: Path
-    signal_file: Path
+    signal_file: Path | None
     split: Split
     present: frozenset[str] = frozenset()
     known: frozenset[str] = frozenset()
@@ -52,13 +53,18 @@ class Source:
         name: of the database.
         keys: statements that it may know of, in the order of the vocabulary.
         entries: its records.
-        read: a signal from `Entry.path`; a module's own function, so that other processes can call it.
+        read: the signal of an entry; a module's own function, so that other processes can call it.
     """
 
     name: str
     keys: tuple[str, ...]
     entries: tuple[Entry, ...]
-    read: Callable[[Path], Recording]
+    read: Callable[[Entry], Recording]
+
+
+def read_wfdb(entry: Entry) -> Recording:
+    """The signal of an entry whose path is a WFDB header."""
+    return read_record(entry.path)
 
 
 def label_matrix(entries: Sequence[Entry], keys: Sequence[str]) -> npt.NDArray[np.int8]:

@@ -9,11 +9,10 @@ import ast
 from dataclasses import replace
 from pathlib import Path
 
-from model.files import read_record
 from model.reading.statements import SUPERCLASSES, VOCABULARY
 from training.errors import TrainingError
-from training.sources.catalogue import Entry, Source, Split, require_keys, require_split
-from training.sources.tables import Row, read_age, read_number, read_table
+from training.sources.catalogue import Entry, Source, Split, read_wfdb, require_keys, require_split
+from training.sources.tables import Row, read_age, read_keys, read_number, read_table
 
 PUBLISHED_TABLE = "ptbxl_database.csv"
 PARTIAL_TABLE = "ptbxl_database_partial.csv"
@@ -81,7 +80,7 @@ def open_ptbxl(folder: Path) -> Source:
     else:
         raise TrainingError(f"{folder} has neither {PUBLISHED_TABLE} nor {SHARED_TABLE}")
     known = frozenset[str]().union(*(entry.known for entry in entries))
-    return Source("ptb-xl", tuple(key for key in VOCABULARY if key in known), entries, read_record)
+    return Source("ptb-xl", tuple(key for key in VOCABULARY if key in known), entries, read_wfdb)
 
 
 def _shared_entries(folder: Path) -> tuple[Entry, ...]:
@@ -99,7 +98,7 @@ def _shared_entries(folder: Path) -> tuple[Entry, ...]:
 
 def _shared_entry(folder: Path, table: Path, row: Row) -> Entry:
     number = int(row["ecg_id"])
-    superclasses, statements = _keys(row["superclasses"]), _keys(row["statements"])
+    superclasses, statements = read_keys(row["superclasses"]), read_keys(row["statements"])
     require_keys(superclasses | statements, table)
     path = folder / "records100" / f"{number // 1000 * 1000:05d}" / f"{number:05d}_lr.hea"
     return Entry(
@@ -179,10 +178,6 @@ def _split_of_fold(fold: str) -> Split:
     if number == 10:
         return "test"
     return "val" if number == 9 else "train"
-
-
-def _keys(cell: str) -> frozenset[str]:
-    return frozenset(key for key in cell.split("|") if key)
 
 
 def _patient(cell: str) -> str:

@@ -43,3 +43,8 @@ def read_age(text: str | None) -> float | None:
     if age is None or not age >= 0:
         return None
     return 90.0 if age > 120 else age
+
+
+def read_keys(cell: str) -> frozenset[str]:
+    """Keys separated by `|`."""
+    return frozenset(key.strip() for key in cell.split("|") if key.strip())

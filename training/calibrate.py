@@ -1,0 +1,142 @@
+"""Fits a bundle's probabilities and thresholds on labelled records, and writes them into its manifest.
+
+Platt scaling per statement (Platt 1999, with his smoothed targets), the threshold of the best F1, and the floor of
+class-conditional conformal prediction. A hospital runs this on records of its own to fit a bundle to its patients.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize
+
+from model.bundle import Output, read_bundle, write_manifest
+from model.engine import OnnxEngine
+from model.reading.findings import Calibration, calibrated
+from training.config import CalibrateConfig, Config
+from training.dataset import hash_lines
+from training.metrics import conformal_floor
+from training.scoring import Scored, Selection, score
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int8]
+
+CONFORMAL = "conformal_90"
+
+
+def run(
+    config: Config, bundle: Path, data: Path, *, split: str, source: str | None, thresholds_version: str | None
+) -> dict[str, Any]:
+    """Fit a bundle on a split and write its manifest.
+
+    Returns:
+        The version of the thresholds, how many records they rest on, and the statements that were left as they are.
+
+    Raises:
+        BundleError: the bundle cannot be read.
+        TrainingError: the records cannot be used.
+    """
+    opened = read_bundle(bundle)
+    scored = score(opened, OnnxEngine(opened), Selection(data, split, source))
+    columns = range(len(opened.statements))
+    fitted = [fit(scored.logits[:, one], scored.labelled.labels[:, one], config.calibrate) for one in columns]
+    outputs = tuple(Output(one, fit_) for one, fit_ in zip(opened.statements, fitted, strict=True))
+    version = thresholds_version or f"{split}-{_identity(scored)[:12]}"
+    note = {
+        "source": scored.labelled.source,
+        "split": split,
+        "records": len(scored.labelled.records),
+        "data_sha256": scored.data_sha256,
+        CONFORMAL: _floors(scored, outputs),
+    }
+    manifest = opened.manifest
+    metrics = manifest.metrics | {"calibration": note}
+    write_manifest(bundle, replace(manifest, outputs=outputs, thresholds_version=version, metrics=metrics))
+    default = [one.statement.key for one in outputs if one.calibration.slope == 1.0]
+    return {"thresholds": version, "records": note["records"], "slope_not_fitted": default}
+
+
+def fit(logits: Floats, labels: Labels, config: CalibrateConfig) -> Calibration:
+    """Calibration and threshold of one statement; unknown labels (-1) are left out.
+
+    With too few positives or negatives for two parameters the slope stays 1 and the threshold is the default one; with
+    none of either, the logit is left as it is. A slope that would turn the model round is not fitted.
+    """
+    known = labels >= 0
+    scores, positive = logits[known], labels[known] == 1
+    fewest = min(int(positive.sum()), int((~positive).sum()))
+    if not fewest:
+        return Calibration(threshold=config.default_threshold)
+    slope, intercept = platt(scores, positive) if fewest >= config.min_positives else (0.0, 0.0)
+    if slope <= 0:
+        slope, intercept = 1.0, platt_intercept(scores, positive)
+    if fewest < config.min_positives:
+        return Calibration(slope, intercept, config.default_threshold)
+    probabilities = calibrated(scores[:, None], [Calibration(slope, intercept)])[:, 0]
+    threshold = best_f1_threshold(probabilities, positive)
+    return Calibration(slope, intercept, float(np.clip(threshold, config.min_threshold, config.max_threshold)))
+
+
+def platt(logits: Floats, positive: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and intercept of the logistic regression of smoothed labels on the logit."""
+    targets = _smoothed(positive)
+    found = optimize.minimize(
+        lambda both: _cross_entropy(both[0] * logits + both[1], targets),
+        x0=np.array([1.0, 0.0]),
+        jac=lambda both: _slope_gradient(both, logits, targets),
+        method="BFGS",
+    )
+    return float(found.x[0]), float(found.x[1])
+
+
+def platt_intercept(logits: Floats, positive: npt.NDArray[np.bool_]) -> float:
+    """The intercept alone, at a slope of 1, so that probabilities agree with the share of positives on the mean."""
+    targets = _smoothed(positive)
+    span = float(np.abs(logits).max()) + 50.0
+    return float(optimize.brentq(lambda shift: float((_sigmoid(logits + shift) - targets).mean()), -span, span))
+
+
+def best_f1_threshold(probabilities: Floats, positive: npt.NDArray[np.bool_]) -> float:
+    """The threshold of the best F1, half-way to the next lower probability; equal ones are never parted."""
+    values, at = np.unique(-probabilities, return_inverse=True)
+    found = np.cumsum(np.bincount(at, positive, len(values)))
+    named = np.cumsum(np.bincount(at, minlength=len(values)))
+    best = int(np.argmax(2 * found / (named + positive.sum())))
+    below = values[best + 1] if best + 1 < len(values) else values[best]
+    return float(-(values[best] + below) / 2)
+
+
+def _smoothed(positive: npt.NDArray[np.bool_]) -> Floats:
+    """Platt's targets: not 0 and 1, but what one more of each kind would leave of them."""
+    count = int(positive.sum())
+    return np.where(positive, (count + 1) / (count + 2), 1 / (len(positive) - count + 2))
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    return np.asarray(np.exp(-np.logaddexp(0.0, -logits)))
+
+
+def _cross_entropy(logits: Floats, targets: Floats) -> float:
+    return float((np.logaddexp(0.0, logits) - targets * logits).mean())
+
+
+def _slope_gradient(both: Floats, logits: Floats, targets: Floats) -> Floats:
+    excess = _sigmoid(both[0] * logits + both[1]) - targets
+    return np.array([(excess * logits).mean(), excess.mean()])
+
+
+def _floors(scored: Scored, outputs: tuple[Output, ...]) -> dict[str, float]:
+    probabilities = calibrated(scored.logits, [one.calibration for one in outputs])
+    floors = {
+        one.statement.key: conformal_floor(probabilities[:, column], scored.labelled.labels[:, column])
+        for column, one in enumerate(outputs)
+    }
+    return {key: floor for key, floor in floors.items() if floor is not None}
+
+
+def _identity(scored: Scored) -> str:
+    """What the thresholds depend on: the records, their labels and the logits, to a precision that machines share."""
+    labels = scored.labelled.labels.tobytes().hex()
+    return hash_lines([scored.data_sha256, labels, np.round(scored.logits, 2).tobytes().hex()])

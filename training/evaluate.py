@@ -1,0 +1,90 @@
+"""Scores a bundle on labelled records from its ONNX file, and writes figures, a table and plots."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from model.bundle import Bundle, read_bundle
+from model.engine import OnnxEngine
+from training.config import Config, EvaluateConfig
+from training.figures import Answers, Figures, GroupFigures, answers_of, build_figures, one_of_superclasses
+from training.plots import write_plots
+from training.report import Report, write_table
+from training.scoring import Scored, Selection, score, some_of
+
+
+def run(config: Config, bundle: Path, data: Path, *, out: Path, split: str, source: str | None) -> dict[str, Any]:
+    """Score a bundle on a split; `out` gets report.json, report.md and plots.
+
+    Returns:
+        The headline figures, at least `super_auroc`, `statement_auroc`, `ece` and `n`, and what they rest on.
+
+    Raises:
+        BundleError, EngineError: the bundle cannot be read or run.
+        TrainingError: the records cannot be used.
+    """
+    settings = config.evaluate
+    opened = read_bundle(bundle)
+    engine = OnnxEngine(
+        opened, variant=settings.variant or None, device=settings.device, threads=max(1, os.cpu_count() or 1)
+    )
+    selection = Selection(data, split, source, settings.leads, settings.processes)
+    scored = score(opened, engine, selection, batch_size=settings.batch_size)
+    answers, scored = _answers(opened, scored, settings)
+    figures = build_figures(answers, scored, settings)
+    about = _about(opened, engine, scored, split) | {"protocol": settings.protocol, "leads": list(settings.leads)}
+    report = Report(headline=_headline(figures) | about, figures=figures, answers=answers)
+    out.mkdir(parents=True, exist_ok=True)
+    body = {"headline": report.headline, "settings": asdict(settings), **asdict(figures)}
+    (out / "report.json").write_text(json.dumps(body, indent=2) + "\n")
+    write_table(report, out / "report.md")
+    write_plots(report, out)
+    return report.headline
+
+
+def _answers(bundle: Bundle, scored: Scored, settings: EvaluateConfig) -> tuple[Answers, Scored]:
+    """What is scored under the protocol, and the records that it is about."""
+    answers = answers_of(bundle, scored)
+    if settings.protocol == "multi-label":
+        return answers, scored
+    answers, kept = one_of_superclasses(answers)
+    return answers, some_of(scored, kept)
+
+
+def _about(bundle: Bundle, engine: OnnxEngine, scored: Scored, split: str) -> dict[str, Any]:
+    return {
+        "bundle": f"{bundle.manifest.name} {bundle.manifest.version}",
+        "bundle_sha256": bundle.sha256,
+        "variant": engine.variant,
+        "device": engine.device,
+        "thresholds": bundle.manifest.thresholds_version,
+        "source": scored.labelled.source,
+        "split": split,
+        "data_sha256": scored.data_sha256,
+    }
+
+
+def _headline(figures: Figures) -> dict[str, Any]:
+    """The figures that a bundle is judged by; null where the records do not give them."""
+    groups = {group.name: group for group in figures.groups}
+    superclass, statement = groups["superclass"], groups["statement"]
+    covered = [one.figures["coverage"].value for one in figures.statements if one.group == "superclass"]
+    return {
+        **_pair("super_auroc", superclass, "auroc"),
+        **_pair("statement_auroc", statement, "auroc"),
+        **_pair("ece", superclass, "ece"),
+        **_pair("ece_uncalibrated", superclass, "ece_uncalibrated"),
+        "conformal_worst": min((one for one in covered if one is not None), default=None),
+        "further_auroc": groups["further"].figures["auroc"].value,
+        "n": figures.n,
+        "n_superclass": superclass.n,
+        "n_statement": statement.n,
+        "statements": statement.statements,
+    }
+
+
+def _pair(name: str, group: GroupFigures, figure: str) -> dict[str, Any]:
+    value = group.figures[figure]
+    return {name: value.value, f"{name}_interval": None if value.low is None else [value.low, value.high]}
