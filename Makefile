@@ -38,7 +38,7 @@ $(SERVE)/.installed: EXTRAS :=
 $(DEV)/.installed: EXTRAS := [train,dev]
 $(SERVE)/.installed $(DEV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' || { \
-	  echo "Python 3.11 to 3.14 is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 ..."; exit 1; }
+	  echo "Python 3.11 to 3.14 is needed; $(PYTHON) says $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make environments. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 	@echo "Making the environment $(@D); a minute or two, and longer with torch"
