@@ -2,8 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from model.signal.leads import MODEL_LEADS, STANDARD_LEADS
 from model.signal.spec import SPEC
 from training.checkpoint import read_checkpoint, write_checkpoint
 from training.config import Config, WavesConfig
+from training.dataset import read_prepared
 from training.device import resolve_device
 from training.errors import TrainingError
 from training.loop import Rows, train
@@ -25,6 +25,7 @@ from training.optim import adamw
 from training.sources.ludb import read_ludb
 from training.state import read_trained
 from training.wave_augment import Cut, change, cut
+from training.wave_rhythms import Rhythms, draw_rhythms, read_rhythms, taught
 from training.wave_targets import UNKNOWN, WaveSet, build_wave_set
 
 HEAD = "head.pt"
@@ -33,39 +34,48 @@ _CUT_SAMPLES = 30 * SPEC.patch_samples
 _FEW_LEADS_SHARE = 0.4  # of the batches: one to three leads, as recorders with few electrodes send them
 _DISTANCE_WEIGHT = 0.5
 _MEAN_MOMENTUM = 0.995
+_TEACHER_FROM = 0.25  # share of the run after which the mean of the weights is worth learning from
 _MODEL_ROWS = [STANDARD_LEADS.index(lead) for lead in MODEL_LEADS]
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a head learns from, and where.
+
+    Attributes:
+        marked: records with marks.
+        rhythms: unmarked records that the head teaches itself.
+        encoder: frozen, whose tokens the head sees; None for a head without tokens.
+        device: where head and encoder are; batches are made on the CPU.
+    """
+
+    marked: WaveSet
+    rhythms: Rhythms | None = None
+    encoder: Encoder | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
 
 class WaveTask:
     """Learns a wave head; the weights that count are their running mean.
 
     Args:
-        marked: the records.
-        config: shape of the head.
+        material: what it learns from.
         settings: learning rate and seed.
-        encoder: frozen, on the same device, whose tokens the head sees; None for a head without tokens.
-        device: where the head is; batches are made on the CPU.
     """
 
-    def __init__(
-        self,
-        marked: WaveSet,
-        config: WaveHeadConfig,
-        settings: WavesConfig,
-        *,
-        encoder: Encoder | None = None,
-        device: torch.device | None = None,
-    ) -> None:
+    def __init__(self, material: Material, settings: WavesConfig) -> None:
         torch.manual_seed(settings.seed)
-        self._device = device or torch.device("cpu")
-        net = WaveNet(config).to(self._device)
+        marked, encoder = material.marked, material.encoder
+        self._device = material.device
+        self._encoder = encoder.requires_grad_(False).to(self._device) if encoder else None
+        self._rhythms = material.rhythms
+        net = WaveNet(WaveHeadConfig(token_dim=encoder.config.dim if encoder else 0)).to(self._device)
         self._net, self._mean = net, copy.deepcopy(net).requires_grad_(False)
         self.network: nn.Module = nn.ModuleDict({"net": self._net, "mean": self._mean})
         self.optimizer: torch.optim.Optimizer = adamw(
             self._net.named_parameters(), rate=settings.rate, decay=settings.decay
         )
         self._marked = Cut(*(torch.from_numpy(part) for part in (marked.ecg, marked.label, marked.distance_s)))
-        self._encoder = encoder
         self._steps = torch.zeros((), dtype=torch.int64)
         self.network.register_buffer("steps", self._steps)  # so that a resumed mean goes on at its pace
 
@@ -76,12 +86,11 @@ class WaveTask:
 
     def loss(self, rows: Rows, random: np.random.Generator, progress: float) -> Tensor:
         """Cross entropy of the class, and L1 of the distance where a boundary is near."""
-        del progress
         draw = torch.Generator().manual_seed(int(random.integers(2**62)))
-        changed = change(cut(self._picked(rows, draw), _CUT_SAMPLES, draw), draw)
-        batch = Cut(*(part.to(self._device) for part in (changed.ecg, changed.label, changed.distance)))
-        logits, distance = self._net(batch.ecg, self._tokens(batch.ecg, draw))
-        return wave_loss(logits, distance, batch)
+        own = self._rhythms is not None and progress > _TEACHER_FROM and bool(torch.rand((), generator=draw) < 0.5)
+        piece = self._self_taught(len(rows), draw) if own else cut(self._picked(rows, draw), _CUT_SAMPLES, draw)
+        batch = self._here(change(piece, draw))
+        return wave_loss(*self._net(batch.ecg, self._tokens(batch.ecg, draw)), batch)
 
     def after_step(self, progress: float) -> None:
         """Move the mean towards the weights, fast at first."""
@@ -112,6 +121,20 @@ class WaveTask:
         at = (records[:, None], chosen)
         return Cut(whole.ecg[at], whole.label[at], whole.distance[at].transpose(1, 2))
 
+    def _self_taught(self, count: int, draw: Generator) -> Cut:
+        """Unmarked records with what the mean of the weights is sure of."""
+        if self._rhythms is None:
+            raise ValueError("there are no unmarked records")
+        whole, without_p = draw_rhythms(self._rhythms, count, draw)
+        piece = self._here(cut(whole, _CUT_SAMPLES, draw))
+        with torch.no_grad():
+            said = self._mean.eval()(piece.ecg, self._tokens(piece.ecg, draw))
+        marked = taught(piece, *said, without_p.to(self._device))
+        return Cut(marked.ecg.cpu(), marked.label.cpu(), marked.distance.cpu())
+
+    def _here(self, piece: Cut) -> Cut:
+        return Cut(*(part.to(self._device) for part in (piece.ecg, piece.label, piece.distance)))
+
     def _tokens(self, ecg: Tensor, draw: Generator) -> Tensor | None:
         """What the encoder says of twelve leads; nothing for fewer, so that the head learns to do without."""
         if self._encoder is None or ecg.shape[1] < len(STANDARD_LEADS):
@@ -137,7 +160,15 @@ def wave_loss(logits: Tensor, distance: Tensor, batch: Cut) -> Tensor:
     return of_class + _DISTANCE_WEIGHT * of_distance
 
 
-def run(config: Config, data: Path, *, out: Path, start: Path | None = None, device: str = "auto") -> dict[str, Any]:
+def run(
+    config: Config,
+    data: Path,
+    *,
+    out: Path,
+    start: Path | None = None,
+    rhythms: Path | None = None,
+    device: str = "auto",
+) -> dict[str, Any]:
     """Train the wave head on LUDB; `out/head.pt` is the head, on all records, and `out/fold-N/head.pt` its proofs.
 
     Args:
@@ -145,6 +176,7 @@ def run(config: Config, data: Path, *, out: Path, start: Path | None = None, dev
         data: LUDB.
         out: folder for checkpoints and logs; a run there is resumed.
         start: fine-tuned checkpoint or bundle whose encoder's tokens the head sees; a head of its own without.
+        rhythms: prepared folder with records in fibrillation and in sinus rhythm, whose waves nobody marked.
         device: auto, cpu or cuda.
 
     Returns:
@@ -157,33 +189,26 @@ def run(config: Config, data: Path, *, out: Path, start: Path | None = None, dev
         records = list(read_ludb(data))
     except FileNotFoundError as error:
         raise TrainingError(f"{data}: {error}") from None
-    marked = build_wave_set(records)
-    place = resolve_device(device)
-    encoder = read_trained(start).network(factorised=True).encoder.requires_grad_(False).to(place) if start else None
-    train_on = partial(train_head, marked, settings=config.waves, encoder=encoder, device=place)
+    material = Material(
+        marked=build_wave_set(records),
+        rhythms=read_rhythms(read_prepared(rhythms)) if rhythms else None,
+        encoder=read_trained(start).network(factorised=True).encoder if start else None,
+        device=resolve_device(device),
+    )
     if config.waves.cross_validate:
         for fold, (rows, _) in enumerate(folds(len(records))):
-            train_on(rows, out=fold_folder(out, fold))
-    train_on(np.arange(len(records)), out=out)
+            train_head(material, rows, config.waves, fold_folder(out, fold))
+    train_head(material, np.arange(len(records)), config.waves, out)
     return {"records": len(records), "folds": FOLDS if config.waves.cross_validate else 0}
 
 
-def train_head(
-    marked: WaveSet,
-    rows: Rows,
-    *,
-    settings: WavesConfig,
-    out: Path,
-    encoder: Encoder | None = None,
-    device: torch.device | None = None,
-) -> WaveNet:
+def train_head(material: Material, rows: Rows, settings: WavesConfig, out: Path) -> WaveNet:
     """Train on some of the records, resuming from `out`, and write the head to `out/head.pt`.
 
     Records without any P are seen twice: fibrillation is rare, and a P there is the worst mistake.
     """
-    shape = WaveHeadConfig(token_dim=encoder.config.dim if encoder else 0)
-    task = WaveTask(marked, shape, settings, encoder=encoder, device=device)
-    without_p = rows[~(marked.label[rows] == 1).any(axis=(1, 2))]
+    task = WaveTask(material, settings)
+    without_p = rows[~(material.marked.label[rows] == 1).any(axis=(1, 2))]
     train(task, np.concatenate([rows, without_p]), settings, out)
     write_checkpoint(out / HEAD, {"config": asdict(task.head.config), "state": task.head.state_dict()})
     return task.head

@@ -1,7 +1,8 @@
 """The wave head: what each lead shows at each moment (nothing, P, QRS or T), and how far the next boundary is.
 
 A U-Net over time (Moskalenko et al., "Deep Learning for ECG Segmentation", 2020) whose weights are shared by the leads;
-at its coarse levels every lead also sees the mean over all leads, and the encoder's tokens where there are any. Besides
+at its coarse levels every lead also sees the mean over all leads and the whole window, and the encoder's tokens where
+there are any. Besides
 the class it regresses the distance to the nearest onset and offset, which places a boundary between two frames.
 """
 
@@ -96,6 +97,7 @@ class WaveNet(nn.Module):
         self.down = nn.ModuleList(_Convolution(a, b, 3, stride=2) for a, b in pairwise(widths))
         self.across_down = nn.ModuleList(_AcrossLeads(width) for width in widths[2:])
         self.tokens = nn.Conv2d(config.token_dim, widths[-1], 1) if config.token_dim else None
+        self.whole = nn.Conv2d(widths[-1], widths[-1], 1)
         self.bottom = nn.Sequential(*(_Block(widths[-1], 3, dilation) for dilation in (1, 2, 4)))
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.across_up = nn.ModuleList(_AcrossLeads(width) for width in widths[:-1])
@@ -127,6 +129,7 @@ class WaveNet(nn.Module):
                 x = self.across_down[level - 1](x, share)
         if self.tokens is not None and tokens is not None:
             x = x + F.interpolate(self.tokens(tokens), size=x.shape[2:], mode="bilinear", align_corners=False)
+        x = x + self.whole((x * share).sum(dim=2, keepdim=True).mean(dim=3, keepdim=True))  # the rhythm, (B, D, 1, 1)
         x = self.bottom(x)
         for level in reversed(range(len(skips))):
             x = F.interpolate(self.up[level](x), scale_factor=(1.0, 2.0), mode="nearest")
