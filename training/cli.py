@@ -105,6 +105,7 @@ def _prepare(stages: Stages) -> None:
     add("--source", required=True, help="which database: ptbxl, wfdb-folder, challenge, code15 ...")
     add("--data", type=Path, required=True, help="where it lies")
     add("--out", type=Path, required=True, help="folder to write; must not exist yet")
+    add("--labels", help="PTB-XL as published: super, sub, all, form or rhythm in place of the vocabulary")
     add("--processes", type=int, default=2, help="records cut at a time (default 2)")
 
 
@@ -154,6 +155,13 @@ def _evaluate(stages: Stages) -> None:
         action="append_const",
         const="evaluate.protocol=multi-class",
         help="superclasses as in the paper: records with exactly one",
+    )
+    add(
+        "--into-bundle",
+        dest="overrides",
+        action="append_const",
+        const="evaluate.into_bundle=true",
+        help="write the headline into the bundle's manifest",
     )
 
 

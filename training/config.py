@@ -191,6 +191,7 @@ class EvaluateConfig:
         variant: graph of the bundle; empty for the fastest fp32 of the device.
         device: auto, cpu, cuda or tensorrt.
         processes: how many records of a database are read at a time.
+        into_bundle: write the headline into the bundle's manifest, under `metrics` and the name of the split.
     """
 
     bootstrap: int = 1000
@@ -202,6 +203,7 @@ class EvaluateConfig:
     variant: str = ""
     device: str = "auto"
     processes: int = 2
+    into_bundle: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from model.reading.statements import VOCABULARY, Statement
 from training.errors import TrainingError
 from training.sources.catalogue import Split
 from training.sources.tables import Row, read_number, read_table
@@ -77,6 +78,11 @@ class PreparedSet:
             if key in self.keys:
                 labels[:, column] = self.labels[:, self.keys.index(key)]
         return labels
+
+
+def statement_of(key: str) -> Statement:
+    """The statement of a key; a key of a benchmark's label group is a statement without a SNOMED CT code."""
+    return VOCABULARY.get(key, Statement(key, key, "statement", None))
 
 
 def hash_lines(lines: Iterable[str]) -> str:

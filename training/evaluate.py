@@ -2,11 +2,11 @@
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from model.bundle import Bundle, read_bundle
+from model.bundle import Bundle, read_bundle, write_manifest
 from model.engine import OnnxEngine
 from training.config import Config, EvaluateConfig
 from training.figures import Answers, Figures, GroupFigures, answers_of, build_figures, one_of_superclasses
@@ -41,6 +41,9 @@ def run(config: Config, bundle: Path, data: Path, *, out: Path, split: str, sour
     (out / "report.json").write_text(json.dumps(body, indent=2) + "\n")
     write_table(report, out / "report.md")
     write_plots(report, out)
+    if settings.into_bundle:
+        manifest = opened.manifest
+        write_manifest(bundle, replace(manifest, metrics=manifest.metrics | {split: report.headline}))
     return report.headline
 
 

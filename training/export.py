@@ -17,12 +17,11 @@ from model.bundle import Manifest, Output, Variant, file_sha256, write_manifest
 from model.nn.network import ServedNetwork
 from model.nn.waves import TwelveLeadHead
 from model.reading.findings import Calibration
-from model.reading.statements import VOCABULARY
 from model.signal.leads import STANDARD_LEADS
 from model.signal.spec import SPEC
 from training.config import Config
 from training.credits import METHOD, credits_of
-from training.dataset import PreparedSet, read_prepared
+from training.dataset import PreparedSet, read_prepared, statement_of
 from training.errors import TrainingError
 from training.parity import measure_parity
 from training.state import Trained, read_trained
@@ -143,7 +142,7 @@ def build_manifest(config: Config, trained: Trained, prepared: PreparedSet, fold
         version=config.export.version,
         spec=SPEC,
         spec_sha256=SPEC.sha256(),
-        outputs=tuple(Output(VOCABULARY[key], Calibration()) for key in trained.keys),
+        outputs=tuple(Output(statement_of(key), Calibration()) for key in trained.keys),
         thresholds_version="uncalibrated",
         variants={name: _variant(name, folder) for name in config.export.variants},
         wave_leads=STANDARD_LEADS if waves else (),

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.nn.network import EcgNetwork
-from model.reading.statements import VOCABULARY
 from model.signal.spec import SPEC
 from training.augment import augment, crop
 from training.checkpoint import write_checkpoint
 from training.config import Config
-from training.dataset import PreparedSet, read_prepared
+from training.dataset import PreparedSet, read_prepared, statement_of
 from training.device import resolve_device
 from training.errors import TrainingError
 from training.loop import Rows, train
@@ -127,7 +126,9 @@ class FinetuneTask:
         groups = {"superclass": "super_auroc", "statement": "statement_auroc"}
         return {
             figure: float(
-                np.nanmean([one for key, one in zip(self.keys, by_key, strict=True) if VOCABULARY[key].group == group])
+                np.nanmean(
+                    [one for key, one in zip(self.keys, by_key, strict=True) if statement_of(key).group == group]
+                )
             )
             for group, figure in groups.items()
         }

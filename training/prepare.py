@@ -23,13 +23,16 @@ Kept = list[tuple[Entry, Cut, int]]
 Dropped = list[tuple[Entry, str]]
 
 
-def run(source: str, data: Path, out: Path, *, processes: int = 2, spec: InputSpec = SPEC) -> dict[str, Any]:
+def run(
+    source: str, data: Path, out: Path, *, labels: str | None = None, processes: int = 2, spec: InputSpec = SPEC
+) -> dict[str, Any]:
     """Prepare a source; the folder appears whole or not at all.
 
     Args:
         source: a name of the registry of sources.
         data: where the database lies.
         out: folder to write; must not exist yet.
+        labels: a label group of a benchmark in place of the vocabulary.
         processes: how many cut records at a time; 1 stays in this process.
         spec: what a network takes.
 
@@ -41,7 +44,7 @@ def run(source: str, data: Path, out: Path, *, processes: int = 2, spec: InputSp
         OSError: the disk is full or not writable; nothing is left behind.
     """
     with _beside(out) as folder:
-        catalogue = open_source(source, data)
+        catalogue = open_source(source, data, labels)
         cuts = cut_records(catalogue, catalogue.entries, spec, processes=processes)
         progress = tqdm(zip(catalogue.entries, cuts, strict=True), source, len(catalogue.entries), unit="ECG")
         kept, dropped = _write_windows(folder / WINDOWS, progress, spec)

@@ -44,12 +44,14 @@ def write_shared_ptbxl(folder: Path, rows: Sequence[Sequence[object]]) -> Path:
 
 
 SCP_STATEMENTS = (
-    ("", "description", "diagnostic", "diagnostic_class"),
-    ("NORM", "normal ECG", "1.0", "NORM"),
-    ("IMI", "inferior myocardial infarction", "1.0", "MI"),
-    ("LVH", "left ventricular hypertrophy", "1.0", "HYP"),
-    ("PVC", "ventricular premature complex", "", ""),
-    ("SR", "sinus rhythm", "", ""),
+    ("", "diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass"),
+    ("NORM", "1.0", "", "", "NORM", "NORM"),
+    ("IMI", "1.0", "", "", "MI", "IMI"),
+    ("ILMI", "1.0", "", "", "MI", "IMI"),
+    ("LVH", "1.0", "", "", "HYP", "LVH"),
+    ("NDT", "1.0", "1.0", "", "STTC", "STTC"),
+    ("PVC", "", "1.0", "", "", ""),
+    ("SR", "", "", "1.0", "", ""),
 )
 PUBLISHED_COLUMNS = (
     *("ecg_id", "patient_id", "age", "sex", "scp_codes", "heart_axis", "strat_fold", "filename_lr", "filename_hr"),

@@ -29,7 +29,7 @@ def test_what_a_stage_returns_is_the_last_line(tmp_path: Path, capsys: pytest.Ca
     database = write_shared_ptbxl(tmp_path / "db", [(1, "train", "NORM", "NSR", 56.0, "female")])
     arguments = ["prepare", "--source", "ptbxl", "--data", str(database), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--processes", "1"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith('{"source": "ptb-xl", "records": 1')
+    assert capsys.readouterr().out.splitlines()[-1].startswith('{"source": "ptbxl", "records": 1')
 
 
 @pytest.mark.parametrize(

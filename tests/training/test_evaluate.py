@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.bundle import read_bundle
+from model.reading.statements import VOCABULARY
 from tests.training.ecg_folders import write_shared_ptbxl
 from tests.training.toy_bundle import write_toy_bundle
 from training import calibrate, prepare
 from training.config import Config, EvaluateConfig
 from training.errors import TrainingError
 from training.evaluate import run
+from training.figures import Answers, groups_of
 
 SETTINGS = EvaluateConfig(bootstrap=20, min_positives=5, processes=1)
 
@@ -150,3 +153,18 @@ def test_figures_do_not_depend_on_the_batch(bundle: Path, data: Path, tmp_path: 
         for size in (1, 32)
     )
     assert np.isclose(float(str(first["super_auroc"])), float(str(second["super_auroc"])))
+
+
+def test_the_headline_can_go_into_the_bundle(data: Path, tmp_path: Path) -> None:
+    bundle = write_toy_bundle(tmp_path / "bundle")
+    found = evaluated(bundle, data / "prepared", tmp_path / "x", replace(SETTINGS, into_bundle=True))
+    assert read_bundle(bundle).manifest.metrics["test"]["super_auroc"] == found["super_auroc"]
+
+
+def test_a_statement_known_to_few_is_in_another_mean_than_those_known_to_all() -> None:
+    labels = np.full((100, 3), -1, dtype=np.int8)
+    labels[:, 0] = labels[:90, 1] = labels[:20, 2] = 1
+    columns = np.zeros((100, 3))
+    statements = tuple(VOCABULARY[key] for key in ("AF", "NSR", "PVC"))
+    answers = Answers(statements, columns, columns, columns, columns[0], columns > 1, columns[0], labels)
+    assert groups_of(answers) == ("statement", "statement", "further")

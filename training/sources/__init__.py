@@ -18,8 +18,13 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
 }
 
 
-def open_source(name: str, folder: Path) -> Source:
+def open_source(name: str, folder: Path, labels: str | None = None) -> Source:
     """The database of that name in a folder.
+
+    Args:
+        name: in the registry.
+        folder: where the database lies.
+        labels: a label group of a benchmark in place of the vocabulary; PTB-XL as published has them.
 
     Raises:
         TrainingError: no such source or folder, or tables that cannot be used.
@@ -28,6 +33,10 @@ def open_source(name: str, folder: Path) -> Source:
         raise TrainingError(f"unknown source {name!r}; one of {', '.join(SOURCES)}")
     if not folder.is_dir():
         raise TrainingError(f"{folder} is not a folder")
+    if labels is not None:
+        if name != "ptbxl":
+            raise TrainingError(f"label groups are for ptbxl, not for {name}")
+        return open_ptbxl(folder, labels)
     return SOURCES[name](folder)
 
 

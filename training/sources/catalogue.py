@@ -50,7 +50,7 @@ class Source:
     """A database on disk.
 
     Attributes:
-        name: of the database.
+        name: as in the registry of sources.
         keys: statements that it may know of, in the order of the vocabulary.
         entries: its records.
         read: the signal of an entry; a module's own function, so that other processes can call it.

@@ -17,6 +17,7 @@ from training.sources.tables import Row, read_age, read_keys, read_number, read_
 PUBLISHED_TABLE = "ptbxl_database.csv"
 PARTIAL_TABLE = "ptbxl_database_partial.csv"
 SHARED_TABLE = "labels.csv"
+SCP_TABLE = "scp_statements.csv"
 
 # SCP-ECG codes of each statement of labels.csv, as the challenge's translation of the published table has them;
 # axis deviations come from the column heart_axis.
@@ -67,12 +68,22 @@ EXTRA_KEYS = frozenset(SCP_OF_EXTRA)
 SEXES = {"0": "male", "1": "female"}
 
 
-def open_ptbxl(folder: Path) -> Source:
+BENCHMARK = ("super", "sub", "all", "form", "rhythm")
+"""Label groups of the benchmark, for comparison with published figures; their keys are `group/name`, but for super."""
+
+
+def open_ptbxl(folder: Path, labels: str | None = None) -> Source:
     """PTB-XL as published (`ptbxl_database.csv`), or in the shared layout (`labels.csv`).
+
+    Args:
+        folder: with one of the tables.
+        labels: a label group of the benchmark in place of the vocabulary; the published table is needed for it.
 
     Raises:
         TrainingError: neither table is there, or one has a split, statement or column that is not known.
     """
+    if labels is not None:
+        return _open_benchmark(folder, labels)
     if (folder / PUBLISHED_TABLE).exists():
         entries = _published_entries(folder)
     elif (folder / SHARED_TABLE).exists():
@@ -80,7 +91,7 @@ def open_ptbxl(folder: Path) -> Source:
     else:
         raise TrainingError(f"{folder} has neither {PUBLISHED_TABLE} nor {SHARED_TABLE}")
     known = frozenset[str]().union(*(entry.known for entry in entries))
-    return Source("ptb-xl", tuple(key for key in VOCABULARY if key in known), entries, read_wfdb)
+    return Source("ptbxl", tuple(key for key in VOCABULARY if key in known), entries, read_wfdb)
 
 
 def _shared_entries(folder: Path) -> tuple[Entry, ...]:
@@ -121,11 +132,42 @@ def _with_extras(entry: Entry, row: Row) -> Entry:
     )
 
 
+def _open_benchmark(folder: Path, group: str) -> Source:
+    """A label group of the benchmark; a record without any label of the group is unknown in it, as there."""
+    if group not in BENCHMARK:
+        raise TrainingError(f"unknown label group {group!r}; one of {', '.join(BENCHMARK)}")
+    key_of = _benchmark_keys(folder / SCP_TABLE, group)
+    keys = tuple(dict.fromkeys(key_of.values()))
+    codes = {row["ecg_id"]: _scp_codes(row) for row in _published_rows(folder / PUBLISHED_TABLE)}
+    present = {
+        record: frozenset(key_of[code] for code in of_record if code in key_of) for record, of_record in codes.items()
+    }
+    entries = tuple(
+        replace(
+            entry,
+            present=present[entry.record],
+            known=frozenset(keys if present[entry.record] or group == "all" else ()),
+        )
+        for entry in _published_entries(folder)
+    )
+    return Source("ptbxl", keys, entries, read_wfdb)
+
+
+def _benchmark_keys(table: Path, group: str) -> dict[str, str]:
+    """SCP-ECG code to key of the group, for the codes that are in it."""
+    rows = read_table(table, ("", "diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass"))
+    if group == "super":
+        return {row[""]: row["diagnostic_class"] for row in rows if read_number(row["diagnostic"]) == 1.0}
+    if group == "sub":
+        return {row[""]: f"sub/{row['diagnostic_subclass']}" for row in rows if read_number(row["diagnostic"]) == 1.0}
+    return {row[""]: f"{group}/{row['']}" for row in rows if group == "all" or read_number(row[group]) == 1.0}
+
+
 def _published_entries(folder: Path) -> tuple[Entry, ...]:
     """Records of the official table; everything that its statements can say is known."""
     classes = {
         row[""]: row["diagnostic_class"]
-        for row in read_table(folder / "scp_statements.csv", ("", "diagnostic", "diagnostic_class"))
+        for row in read_table(folder / SCP_TABLE, ("", "diagnostic", "diagnostic_class"))
         if read_number(row["diagnostic"]) == 1.0
     }
     column, rate = ("filename_lr", "records100") if (folder / "records100").is_dir() else ("filename_hr", "records500")
@@ -140,7 +182,7 @@ def _published_entries(folder: Path) -> tuple[Entry, ...]:
 def _published_entry(folder: Path, path: Path, row: Row, classes: dict[str, str]) -> Entry:
     codes = _scp_codes(row)
     superclasses = frozenset(classes[code] for code in codes if code in classes)
-    require_keys(superclasses, folder / "scp_statements.csv")
+    require_keys(superclasses, folder / SCP_TABLE)
     said = SCP_OF_STATEMENT | SCP_OF_EXTRA
     present = frozenset(key for key, of in said.items() if codes & of)
     axes = frozenset(key for key, of in AXIS_OF_STATEMENT.items() if row["heart_axis"] in of)

@@ -45,7 +45,7 @@ def open_wfdb_folder(folder: Path) -> Source:
     known = _known(folder, rows)
     entries = tuple(_entry(folder, row, known) for row in rows)
     keys = known.superclasses | known.statements
-    return Source(folder.name, tuple(key for key in VOCABULARY if key in keys), entries, read_wfdb)
+    return Source("wfdb-folder", tuple(key for key in VOCABULARY if key in keys), entries, read_wfdb)
 
 
 def _known(folder: Path, rows: list[Row]) -> _Known:

@@ -79,6 +79,39 @@ def test_without_the_100_hz_records_the_500_hz_ones_are_read(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    ("group", "keys", "labels"),
+    [
+        ("super", ("NORM", "MI", "HYP", "STTC"), [[0, 1, 1, 0], [0, 0, 0, 1], [-1, -1, -1, -1]]),
+        ("sub", ("sub/IMI", "sub/LVH"), [[1, 1], [0, 0], [-1, -1]]),
+        ("form", ("form/NDT", "form/PVC"), [[0, 1], [1, 0], [-1, -1]]),
+        ("rhythm", ("rhythm/SR",), [[-1], [-1], [1]]),
+        ("all", ("all/IMI", "all/ILMI", "all/SR"), [[0, 1, 0], [0, 0, 0], [0, 0, 1]]),
+    ],
+)
+def test_the_label_groups_of_the_benchmark(
+    tmp_path: Path, group: str, keys: tuple[str, ...], labels: list[list[int]]
+) -> None:
+    rows = [
+        published(1, "{'ILMI': 0.0, 'LVH': 50.0, 'PVC': 0.0}", 1),
+        published(2, "{'NDT': 100.0}", 1),
+        published(3, "{'SR': 0.0}", 1),
+    ]
+    source = open_source("ptbxl", write_published(tmp_path / "db", rows), group)
+    assert set(keys) <= set(source.keys)
+    assert label_matrix(source.entries, keys).tolist() == labels
+
+
+def test_label_groups_need_the_published_table_and_a_known_name(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="unknown label group 'subs'"):
+        open_source("ptbxl", write_published(tmp_path / "a", []), "subs")
+    shared = write_shared_ptbxl(tmp_path / "b", ROWS)
+    with pytest.raises(TrainingError, match="does not exist"):
+        open_source("ptbxl", shared, "sub")
+    with pytest.raises(TrainingError, match="for ptbxl, not for wfdb-folder"):
+        open_source("wfdb-folder", shared, "sub")
+
+
+@pytest.mark.parametrize(
     ("row", "named"),
     [
         ((1, "train", "NORM", "NSR|XYZ", 56.0, "female"), "unknown statement 'XYZ'"),
@@ -112,4 +145,4 @@ def test_a_folder_without_a_table_is_refused(tmp_path: Path) -> None:
 def test_the_layouts_are_recognised_by_their_files(tmp_path: Path) -> None:
     assert find_source(write_published(tmp_path / "a", [published(1, "{'NORM': 100.0}", 1)])) == "ptbxl"
     shared = write_shared_ptbxl(tmp_path / "b", ROWS)
-    assert open_source(find_source(shared), shared).name == "ptb-xl"
+    assert open_source(find_source(shared), shared).name == "ptbxl"
