@@ -60,12 +60,12 @@ def test_the_partial_table_adds_statements_and_patients_to_its_rows_alone(tmp_pa
 
 def test_the_published_table_gives_the_same_keys(tmp_path: Path) -> None:
     rows = [
-        published(1, "{'NORM': 100.0, 'SR': 0.0}", 8, "LAD"),
+        published(1, "{'NORM': 100.0}", 8, "LAD"),
         published(2, "{'IMI': 0.0, 'LVH': 50.0, 'PVC': 0.0}", 9),
         published(3, "{'SR': 0.0}", 10),
     ]
     found = entries(write_published(tmp_path / "db", rows))
-    assert found["1"].present == {"NORM", "NSR", "LAD"}
+    assert found["1"].present == {"NORM", "NSR", "LAD"}  # a normal ECG has sinus rhythm
     assert found["2"].present == {"MI", "HYP", "IMI", "LVH", "PVC"}  # at any likelihood, as in the benchmark
     assert "NORM" not in found["3"].known
     assert [entry.split for entry in found.values()] == ["train", "val", "test"]
