@@ -115,8 +115,11 @@ class Reader:
         )
 
     def _waves(self, prepared: Prepared, outputs: Outputs) -> Waves:
-        """The waves; none of an unusable recording."""
-        return {} if prepared.quality.verdict == "unusable" else self._delineate(prepared, outputs)
+        """The waves; none in a poor lead, and none at all in an unusable recording."""
+        if prepared.quality.verdict == "unusable":
+            return dict.fromkeys(prepared.recording.leads, ())
+        poor = prepared.quality.poor_leads
+        return {lead: () if lead in poor else waves for lead, waves in self._delineate(prepared, outputs).items()}
 
     def _findings(self, prepared: Prepared, outputs: Outputs) -> tuple[Finding, ...]:
         """The findings; withheld for an unusable recording."""
@@ -136,6 +139,7 @@ class Reader:
             yield caution("padded", window_s=window_s, padded_s=windows.padded_s)
         if windows.dead_leads:
             yield caution("dead_leads", leads=", ".join(windows.dead_leads))
+        yield from map(caution, prepared.recording.notes)
 
 
 def _rhythm(measurements: dict[str, Measurement] | None, found: tuple[Finding, ...]) -> Iterator[str]:

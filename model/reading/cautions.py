@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 
 CAUTIONS: dict[str, str] = {
-    "unusable": "The recording cannot be read; findings are withheld.",
-    "limited": "The quality of the recording is limited.",
+    "unusable": "The recording cannot be read; findings, waves and measurements are withheld.",
     "issue": "{issue} in {where}.",
     "padded": "The recording is shorter than {window_s:g} s; {padded_s:.1f} s of zeros were added for the network.",
     "dead_leads": "Leads {leads} carry no signal; the network did not see them.",
-    "too_many_dead_leads": "Too few leads carry a signal; findings are withheld.",
-    "derived_leads": "Leads {leads} were computed from the other limb leads.",
     "irregular_rhythm": "The rhythm is irregular; intervals are medians over beats that differ.",
     "paced_rhythm": "The rhythm looks paced; intervals and axes of paced beats need care.",
-    "no_waves": "No wave was found in any lead; nothing could be measured.",
+    "no_waves": "No heartbeat was found that the leads agree on; nothing could be measured.",
+    "second_opinion": "{name}: {ours_ms:.0f} ms, and {classical_ms:.0f} ms by the classical method.",
+    "checksum_mismatch": "A checksum in the file does not fit its samples; they are read as they stand.",
+    "signals_left_out": "The file holds signals that are not leads of an ECG; they were left out.",
+    "skew_cut": "The file shifts its leads against each other; samples without a partner were cut off.",
+    "unit_by_format": "The file names no unit; its format says millivolts.",
+    "gain_by_format": "The file gives no gain; its format says 200 counts per millivolt.",
 }
 """Key to sentence; what stands in braces is filled with our own words and numbers, never with a header's text."""
 

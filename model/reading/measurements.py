@@ -141,9 +141,11 @@ def measure(
 
 def rhythm_cautions(measurements: dict[str, Measurement], *, paced: bool) -> tuple[str, ...]:
     """Keys of `CAUTIONS` that the rhythm calls for."""
-    rr, rmssd = measurements["rr_ms"].value, measurements["rmssd_ms"].value
-    irregular = rr is not None and rmssd is not None and rmssd > IRREGULAR * rr
-    return ("irregular_rhythm",) * irregular + ("paced_rhythm",) * paced
+    rr, rmssd = measurements["rr_ms"], measurements["rmssd_ms"].value
+    irregular = rr.value is not None and rmssd is not None and rmssd > IRREGULAR * rr.value
+    nothing = measurements["qrs_ms"].absent in {"too_few_beats", "no_usable_leads"}
+    said = {"no_waves": nothing, "irregular_rhythm": irregular, "paced_rhythm": paced}
+    return tuple(key for key, holds in said.items() if holds)
 
 
 def _absent(reason: Absent) -> dict[str, Measurement]:

@@ -84,7 +84,7 @@ def test_findings_of_an_unusable_recording_are_withheld_and_the_reason_is_said(r
     answer = read(reader, flat)
     assert answer.quality.verdict == "unusable"
     assert answer.findings == ()
-    assert answer.waves == {}
+    assert answer.waves == dict.fromkeys(STANDARD_LEADS, ())
     assert answer.measurements is not None
     assert {one.absent for one in answer.measurements.values()} == {"unusable_recording"}
     assert "withheld" in answer.warnings[0]
@@ -102,6 +102,21 @@ def test_a_dead_lead_is_named_and_findings_are_given(reader: Reader) -> None:
     assert answer.quality.verdict == "limited"
     assert answer.findings
     assert any("V3" in warning for warning in answer.warnings)
+
+
+def test_a_poor_lead_has_no_waves(reader: Reader) -> None:
+    recording = beats()
+    recording.signal_mv[recording.leads.index("V3")] = np.random.default_rng(0).normal(0, 0.3, 5000)
+    answer = read(reader, recording)
+    assert answer.waves is not None
+    assert answer.waves["V3"] == ()
+    assert answer.waves["V4"] != ()
+
+
+def test_what_the_decoder_saw_is_said(reader: Reader) -> None:
+    good = beats()
+    answer = read(reader, Recording(good.signal_mv, 500, good.leads, notes=("checksum_mismatch",)))
+    assert any("checksum" in warning for warning in answer.warnings)
 
 
 def test_pacing_is_said(reader: Reader) -> None:
