@@ -128,21 +128,25 @@ class FinetuneConfig(AugmentConfig, LoopConfig):
 
     Attributes:
         min_positives: a statement with fewer in the train split is not an output.
-        frozen: share of the run in which only the head trains.
+        detail_alone: share of the run, at its start, in which the detail path learns without the encoder's tokens.
+        frozen: share of the run up to which the encoder is not changed.
         layer_decay: factor on the rate from a block to the one below it.
         encoder_rate: factor on the rate of the whole encoder.
         dropout: before the last layer of the head.
         averaging: momentum of the averaged weights, which are the ones that are kept; 0 keeps the last.
         whole_windows: share of the run, at its end, in which windows are not cropped.
+        scored_from: share of the run before which the val split is not scored.
     """
 
     min_positives: int = 20
+    detail_alone: float = 0.0
     frozen: float = 0.1
     layer_decay: float = 0.8
     encoder_rate: float = 0.5
     dropout: float = 0.2
     averaging: float = 0.998
     whole_windows: float = 0.1
+    scored_from: float = 0.0
 
 
 @dataclass(frozen=True)

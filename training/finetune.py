@@ -1,4 +1,4 @@
-"""Fine-tuning: the diagnosis head first, then all layers at rates by depth, on labels that may be unknown."""
+"""Fine-tuning: the head first, then all layers at rates by depth, on labels that may be unknown."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -50,6 +50,7 @@ class FinetuneTask:
     out: Path
     device: torch.device
     best: float = field(default=-1.0)
+    progress: float = field(default=0.0)
 
     def __post_init__(self) -> None:
         stage, model = self.config.finetune, self.config.model
@@ -82,15 +83,21 @@ class FinetuneTask:
         windows, start = crop(self.windows.take(rows), patches, random)
         windows = augment(windows, self.stage, random)
         self.network.encoder.requires_grad_(progress >= self.stage.frozen)
-        logits, _ = self.network(windows, start)
+        if progress < self.stage.detail_alone:
+            logits, _ = self.network.head(None, windows)
+        else:
+            logits, _ = self.network(windows, start)
         return masked_bce(logits, self.labels[torch.from_numpy(rows)].to(self.device))
 
-    def after_step(self, progress: float) -> None:  # noqa: ARG002
+    def after_step(self, progress: float) -> None:
         """Let the averaged weights follow."""
+        self.progress = progress
         self.averaged.update_parameters(self.network)
 
     def at_epoch(self) -> dict[str, float]:
         """Score the averaged network on the val split, and keep it if it is the best so far."""
+        if self.progress < self.stage.scored_from:
+            return {}
         figures = self.score("val")
         score = (figures["super_auroc"] + figures["statement_auroc"]) / 2
         if score > self.best:

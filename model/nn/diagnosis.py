@@ -15,22 +15,25 @@ class DiagnosisHead(nn.Module):
 
     def __init__(self, config: EncoderConfig, statements: int, *, detail: bool = True, dropout: float = 0.0) -> None:
         super().__init__()
+        self.width = config.dim
         self.pool = AttentionPool(config.dim, POOL_HEADS)
         self.detail = DetailPath(config.leads) if detail else None
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(config.dim + (self.detail.dim if self.detail else 0), statements)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
 
-    def forward(self, tokens: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, tokens: Tensor | None, windows: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and embedding.
 
         Args:
-            tokens: (B, N, D) of the encoder.
+            tokens: (B, N, D) of the encoder; None while the detail path learns alone, which leaves their share zero.
             windows: (B, L, S), mV.
 
         Returns:
             (B, C) logits and the (B, E) vector they are a linear function of.
         """
-        embedding = self.pool(tokens)
+        embedding = windows.new_zeros(len(windows), self.width) if tokens is None else self.pool(tokens)
         if self.detail is not None:
             embedding = torch.cat([embedding, self.detail(windows)], dim=1)  # (B, E)
         return self.linear(self.dropout(embedding)), embedding
