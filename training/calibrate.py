@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize
+from sklearn.linear_model import LogisticRegression
 
 from model.bundle import Output, read_bundle, write_manifest
 from model.engine import OnnxEngine
@@ -82,13 +83,11 @@ def fit(logits: Floats, labels: Labels, config: CalibrateConfig) -> Calibration:
 def platt(logits: Floats, positive: npt.NDArray[np.bool_]) -> tuple[float, float]:
     """Slope and intercept of the logistic regression of smoothed labels on the logit."""
     targets = _smoothed(positive)
-    found = optimize.minimize(
-        lambda both: _cross_entropy(both[0] * logits + both[1], targets),
-        x0=np.array([1.0, 0.0]),
-        jac=lambda both: _slope_gradient(both, logits, targets),
-        method="BFGS",
-    )
-    return float(found.x[0]), float(found.x[1])
+    # A soft label is both labels, each with its share of the weight.
+    twice, labels = np.concatenate([logits, logits]), np.repeat([1, 0], len(logits))
+    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000)
+    model.fit(twice[:, None], labels, np.concatenate([targets, 1 - targets]))
+    return float(model.coef_[0, 0]), float(model.intercept_[0])
 
 
 def platt_intercept(logits: Floats, positive: npt.NDArray[np.bool_]) -> float:
@@ -116,15 +115,6 @@ def _smoothed(positive: npt.NDArray[np.bool_]) -> Floats:
 
 def _sigmoid(logits: Floats) -> Floats:
     return np.asarray(np.exp(-np.logaddexp(0.0, -logits)))
-
-
-def _cross_entropy(logits: Floats, targets: Floats) -> float:
-    return float((np.logaddexp(0.0, logits) - targets * logits).mean())
-
-
-def _slope_gradient(both: Floats, logits: Floats, targets: Floats) -> Floats:
-    excess = _sigmoid(both[0] * logits + both[1]) - targets
-    return np.array([(excess * logits).mean(), excess.mean()])
 
 
 def _floors(scored: Scored, outputs: tuple[Output, ...]) -> dict[str, float]:

@@ -65,13 +65,14 @@ def test_the_headline_holds_what_a_bundle_is_judged_by(report: Path) -> None:
     assert headline["n_statement"] == 40 - sum(number % 11 == 0 for number in range(3, 121, 3))
     low, high = headline["super_auroc_interval"]
     assert low <= headline["super_auroc"] <= high
-    assert 0.9 < headline["statement_auroc"] <= 1.0  # AF is what is loud
+    assert 0.0 < headline["statement_auroc"] < 1.0
     assert headline["ece"] < 1.0
 
 
 def test_every_statement_has_a_row_and_says_whether_it_counts(report: Path) -> None:
     statements = {one["key"]: one for one in json.loads((report / "report.json").read_text())["statements"]}
     assert statements["AF"]["counted"]
+    assert statements["AF"]["figures"]["auroc"]["value"] > 0.9  # the loudest records of all
     assert not statements["LVH"]["counted"]
     assert statements["LVH"]["figures"]["auroc"]["value"] is None
     assert statements["LVH"]["group"] == "further"

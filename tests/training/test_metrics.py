@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from training.metrics import (
+    Floats,
+    Labels,
     auprc,
     auroc,
     cluster_numbers,
@@ -24,13 +26,13 @@ ONCE = np.ones((1, 300))
 
 
 @pytest.fixture
-def labels() -> np.ndarray:
-    return (np.random.default_rng(0).random(300) < 0.2).astype(np.int8)
+def labels() -> Labels:
+    return np.asarray(np.random.default_rng(0).random(300) < 0.2, dtype=np.int8)
 
 
 @pytest.fixture
-def scores(labels: np.ndarray) -> np.ndarray:
-    return np.round(np.random.default_rng(1).normal(size=300) + labels, 1)  # rounded: many are equal
+def scores(labels: Labels) -> Floats:
+    return np.asarray(np.round(np.random.default_rng(1).normal(size=300) + labels, 1))  # rounded: many are equal
 
 
 @settings(max_examples=30, deadline=None)
@@ -49,7 +51,7 @@ def test_areas_agree_with_scikit_learn_for_any_weights_and_ties(seed: int, decim
     )
 
 
-def test_yes_and_no_figures_agree_with_scikit_learn(scores: np.ndarray, labels: np.ndarray) -> None:
+def test_yes_and_no_figures_agree_with_scikit_learn(scores: Floats, labels: Labels) -> None:
     present = scores > 1
     assert f1(present, labels, ONCE)[0] == pytest.approx(f1_score(labels, present))
     assert sensitivity(present, labels, ONCE)[0] == pytest.approx(present[labels == 1].mean())
@@ -78,10 +80,11 @@ def test_a_probability_of_one_is_in_the_last_bin() -> None:
     assert ece(np.array([1.0]), np.array([1], dtype=np.int8), np.ones((1, 1)))[0] == 0.0
 
 
-def test_the_first_value_is_the_figure_and_the_interval_holds_it(scores: np.ndarray, labels: np.ndarray) -> None:
+def test_the_first_value_is_the_figure_and_the_interval_holds_it(scores: Floats, labels: Labels) -> None:
     values = resample(lambda weights: auroc(scores, labels, weights), np.arange(300), draws=400, seed=0)
     found = figure(values)
     assert len(values) == 401
+    assert found.value is not None
     assert found.value == pytest.approx(roc_auc_score(labels, scores))
     assert found.low is not None
     assert found.high is not None
@@ -89,7 +92,7 @@ def test_the_first_value_is_the_figure_and_the_interval_holds_it(scores: np.ndar
     assert 0.05 < found.high - found.low < 0.25
 
 
-def test_draws_are_the_same_for_the_same_seed(scores: np.ndarray, labels: np.ndarray) -> None:
+def test_draws_are_the_same_for_the_same_seed(scores: Floats, labels: Labels) -> None:
     first, second = (
         resample(lambda weights: auroc(scores, labels, weights), np.arange(300), draws=20, seed=3) for _ in range(2)
     )
