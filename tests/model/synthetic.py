@@ -41,7 +41,11 @@ def r_peaks_ms(duration_s: float = 10.0, rr_ms: float = 800.0) -> npt.NDArray[np
 
 
 def beats(
-    *, duration_s: float = 10.0, sampling_hz: float = 500.0, peaks_ms: npt.NDArray[np.float64] | None = None
+    *,
+    duration_s: float = 10.0,
+    sampling_hz: float = 500.0,
+    peaks_ms: npt.NDArray[np.float64] | None = None,
+    noise_mv: float = 0.004,
 ) -> Recording:
     """Twelve leads of sinus beats with a little noise, the same each time."""
     peaks = r_peaks_ms(duration_s) if peaks_ms is None else peaks_ms
@@ -50,7 +54,7 @@ def beats(
     drawn = {name: np.array(shape) @ bumps for name, shape in SHAPES.items()}
     limbs = {name: a * drawn["I"] + b * drawn["II"] for name, (a, b) in LIMB_ALGEBRA.items()}
     clean = np.stack([(limbs | drawn)[name] for name in STANDARD_LEADS])
-    noise = np.random.default_rng(1).normal(0, 0.004, (8, len(times_ms)))
+    noise = np.random.default_rng(1).normal(0, noise_mv, (8, len(times_ms)))
     return Recording((clean + _einthoven(noise)).astype(np.float32), sampling_hz, STANDARD_LEADS)
 
 
