@@ -14,7 +14,7 @@ import torch
 
 from model.bundle import read_bundle
 from model.engine import OnnxEngine
-from model.nn.waves import WAVE_OUTPUTS, TwelveLeadHead, folded
+from model.nn.waves import TwelveLeadHead, folded
 from model.reading import second_opinion
 from model.reading.delineation import WaveOutputs, delineate, twelve_leads
 from model.reading.waves import Waves
@@ -137,8 +137,7 @@ def _served(bundle: Path) -> Method:
 
     def method(recording: Recording) -> Waves:
         windows = preprocess(recording, SPEC)
-        said = engine.run(windows.signal_mv).waves
-        return waves_of(WaveOutputs(*(said[name] for name in WAVE_OUTPUTS)), windows, recording.duration_s)
+        return waves_of(WaveOutputs.of(engine.run(windows.signal_mv).waves), windows, recording.duration_s)
 
     return method
 

@@ -22,6 +22,7 @@ MODULES = {
     "waves": "training.waves",
     "calibrate": "training.calibrate",
     "evaluate": "training.evaluate",
+    "evaluate-waves": "training.bench_waves",
     "export": "training.export",
     "parity": "training.parity",
     "golden": "training.golden",
@@ -37,7 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     What a stage returns is printed as one JSON object on the last line of stdout. What can be expected to go wrong
     (a path, a label, a setting, a full disk) ends in one line on stderr and status 2.
     """
-    arguments = vars(_parser().parse_args(argv))
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:2] == ["evaluate", "waves"]:
+        words[:2] = ["evaluate-waves"]
+    arguments = vars(_parser().parse_args(words))
     stage, configured = arguments.pop("stage"), arguments.pop("configured")
     try:
         if configured:
@@ -74,7 +78,7 @@ def _config(arguments: dict[str, Any]) -> Config:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
-    for add in (_prepare, _train_stages, _calibrate, _evaluate, _bundle_stages, _small_stages):
+    for add in (_prepare, _train_stages, _calibrate, _evaluate, _evaluate_waves, _bundle_stages, _small_stages):
         add(stages)
     return parser
 
@@ -119,6 +123,8 @@ def _train_stages(stages: Stages) -> None:
         add("--data", type=Path, required=True, help="a prepared folder" if name != "waves" else "the database LUDB")
         add("--out", type=Path, required=True, help="folder for checkpoints and log; a run there is resumed")
         add("--device", default="auto", help="auto, cpu or cuda")
+        if name == "waves":
+            add("--rhythms", type=Path, help="a prepared folder whose fibrillation teaches when there is no P")
         if name != "pretrain":
             add("--from", dest="start", type=Path, help="checkpoint or bundle to start from; from scratch without")
 
@@ -163,6 +169,15 @@ def _evaluate(stages: Stages) -> None:
         const="evaluate.into_bundle=true",
         help="write the headline into the bundle's manifest",
     )
+
+
+def _evaluate_waves(stages: Stages) -> None:
+    add = _stage(stages, "evaluate-waves", "compare the wave head with neurokit2 (also as `evaluate waves`)")
+    add("--data", type=Path, required=True, help="the database LUDB")
+    add("--out", type=Path, required=True, help="folder for report.json, report.md and pictures")
+    add("--waves", type=Path, help="a cross-validated run of `waves`; each record is read by the head it is new to")
+    add("--bundle", type=Path, help="a bundle with a wave head, as it is served")
+    add("--pictures", type=int, default=6, help="records to draw (default 6)")
 
 
 def _override(option: str) -> Callable[[str], str]:

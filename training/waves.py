@@ -66,10 +66,10 @@ class WaveTask:
     def __init__(self, material: Material, settings: WavesConfig) -> None:
         torch.manual_seed(settings.seed)
         marked, encoder = material.marked, material.encoder
-        self._device = material.device
-        self._encoder = encoder.requires_grad_(False).to(self._device) if encoder else None
+        self.device = material.device
+        self._encoder = encoder.requires_grad_(False).to(self.device) if encoder else None
         self._rhythms = material.rhythms
-        net = WaveNet(WaveHeadConfig(token_dim=encoder.config.dim if encoder else 0)).to(self._device)
+        net = WaveNet(WaveHeadConfig(token_dim=encoder.config.dim if encoder else 0)).to(self.device)
         self._net, self._mean = net, copy.deepcopy(net).requires_grad_(False)
         self.network: nn.Module = nn.ModuleDict({"net": self._net, "mean": self._mean})
         self.optimizer: torch.optim.Optimizer = adamw(
@@ -129,11 +129,11 @@ class WaveTask:
         piece = self._here(cut(whole, _CUT_SAMPLES, draw))
         with torch.no_grad():
             said = self._mean.eval()(piece.ecg, self._tokens(piece.ecg, draw))
-        marked = taught(piece, *said, without_p.to(self._device))
+        marked = taught(piece, *said, without_p.to(self.device))
         return Cut(marked.ecg.cpu(), marked.label.cpu(), marked.distance.cpu())
 
     def _here(self, piece: Cut) -> Cut:
-        return Cut(*(part.to(self._device) for part in (piece.ecg, piece.label, piece.distance)))
+        return Cut(*(part.to(self.device) for part in (piece.ecg, piece.label, piece.distance)))
 
     def _tokens(self, ecg: Tensor, draw: Generator) -> Tensor | None:
         """What the encoder says of twelve leads; nothing for fewer, so that the head learns to do without."""
@@ -142,7 +142,7 @@ class WaveTask:
         start = int(torch.randint(0, SPEC.patches - ecg.shape[2] // SPEC.patch_samples + 1, (), generator=draw))
         with torch.no_grad():
             tokens: Tensor = self._encoder(ecg[:, _MODEL_ROWS], start=start)
-        return spread_tokens(tokens, token_mix().to(self._device))
+        return spread_tokens(tokens, token_mix().to(self.device))
 
 
 def wave_loss(logits: Tensor, distance: Tensor, batch: Cut) -> Tensor:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from model.reading.delineation import FRAME_MS, OFFSET_STEP_MS, WaveOutputs, delineate, twelve_leads
+from model.reading.delineation import FRAME_MS, MARGIN_MS, OFFSET_STEP_MS, WaveOutputs, delineate, twelve_leads
 from model.reading.waves import Wave, Waves
 from model.signal.leads import MODEL_LEADS, STANDARD_LEADS
 
@@ -20,7 +20,11 @@ CODES = {"P": 1, "QRS": 2, "T": 3}
 
 
 def outputs_of(waves: list[tuple[str, float, float]], confidence: float = 1.0) -> WaveOutputs:
-    """What a head would say of one window of one lead with these waves (kind, onset, offset in ms)."""
+    """What a head would say of one window of one lead with these waves (kind, onset, offset in ms).
+
+    A head's waves are by a margin narrower than the cardiologists' outermost.
+    """
+    waves = [(kind, on + MARGIN_MS[CODES[kind], 0], off - MARGIN_MS[CODES[kind], 1]) for kind, on, off in waves]
     times_ms = np.arange(FRAMES) * FRAME_MS
     label = np.zeros(FRAMES, dtype=np.uint8)
     distance = np.full((2, FRAMES), 127, dtype=np.int8)
@@ -64,7 +68,7 @@ def test_boundaries_lie_between_frames() -> None:
 
 def test_a_single_wrong_distance_does_not_move_a_boundary() -> None:
     outputs = outputs_of(beats(1000.0))
-    outputs.distance[0, 0, 0, int(960 / FRAME_MS)] = 100
+    outputs.distance[0, 0, 0, int(968 / FRAME_MS)] = 100
     assert one_window(outputs)[1].onset_ms == pytest.approx(960.0, abs=0.3)
 
 
