@@ -19,6 +19,7 @@ COPY --from=build /opt/ecg /opt/ecg
 ENV PATH=/opt/ecg/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     MPLCONFIGDIR=/tmp/matplotlib \
     ECG_HOST=0.0.0.0 \
     ECG_PORT=8000

@@ -18,6 +18,7 @@ COPY --from=build /opt/ecg /opt/ecg
 ENV PATH=/opt/ecg/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     MPLCONFIGDIR=/tmp/matplotlib \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 RUN install -d -o 10001 -g 10001 /runs

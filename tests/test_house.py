@@ -10,6 +10,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import onnx
+import onnx.parser
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -141,6 +143,20 @@ def test_a_service_is_imported_without_training_or_plotting() -> None:
     question = f"import sys, service.app; print([name for name in {heavy!r} if name in sys.modules])"
     said = run(sys.executable, "-c", question, cwd=ROOT)
     assert said.stdout.strip() == "[]", said.stderr
+
+
+def test_onnxruntime_is_kept_from_reporting_home(tmp_path: Path) -> None:
+    graph = '<ir_version: 9, opset_import: ["": 18]> copy (float[1] x) => (float[1] y) { y = Identity(x) }'
+    onnx.save(onnx.parser.parse_model(graph), tmp_path / "copy.onnx")
+    session = (
+        "import model.engine, onnxruntime as ort; ort.InferenceSession('copy.onnx', providers=['CPUExecutionProvider'])"
+    )
+    home = {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    said = subprocess.run(
+        [sys.executable, "-c", session], env=home, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 0, said.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["copy.onnx"], "it leaves an identifier when it reports"
 
 
 def test_the_base_dependencies_are_pinned_and_hold_no_torch() -> None:
