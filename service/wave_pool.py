@@ -21,7 +21,9 @@ from model.reading.second_opinion import delineate
 from model.reading.waves import Waves
 from model.signal.recording import Recording
 
-WARM_UP_S = 60.0
+WARM_UP_S = 120.0
+"""Longest that a new process may take to import and to delineate for the first time."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -46,10 +48,15 @@ class WavePool:
         for worker in self._workers:
             self._free.put(worker)
 
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """Their ids."""
+        return tuple(worker.pid for worker in self._workers)
+
     def warm(self) -> None:
         """Wait until every process has delineated once; raises DelineationError when one cannot."""
         for worker in self._workers:
-            worker.ask(_heartless(), WARM_UP_S)
+            worker.ask(_heartless(), self._timeout_s)
 
     def delineate(self, prepared: Prepared, outputs: Outputs) -> Waves:
         """Waves of a prepared recording; raises DelineationError."""
@@ -74,26 +81,44 @@ class _Worker:
 
     def __init__(self) -> None:
         self._pipe, self._process = _spawned()
+        self._warm = False
+        self._ended = False
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
 
     def ask(self, recording: Recording, timeout_s: float) -> Waves:
         try:
             self._pipe.send(recording)
-            if not self._pipe.poll(timeout_s):
+            if not self._pipe.poll(timeout_s if self._warm else max(timeout_s, WARM_UP_S)):
                 raise TimeoutError
             answer: Waves | str = self._pipe.recv()
         except (OSError, EOFError) as error:
-            _log.warning("a process for delineation was replaced: %s", type(error).__name__)
-            self.end()
-            self._pipe, self._process = _spawned()
+            self._replace(type(error).__name__)
             raise DelineationError("the process for delineation failed") from None
+        self._warm = True
         if isinstance(answer, str):
             raise DelineationError(f"delineation failed: {answer}")
         return answer
 
     def end(self) -> None:
-        self._pipe.close()
+        """Kill the process for good; whoever waits for it is told so."""
+        self._ended = True
+        self._kill()
+
+    def _replace(self, reason: str) -> None:
+        if self._ended:
+            return
+        _log.warning("a process for delineation was replaced: %s", reason)
+        self._kill()
+        self._pipe, self._process = _spawned()
+        self._warm = False
+
+    def _kill(self) -> None:
         self._process.kill()
         self._process.join()
+        self._pipe.close()
 
 
 def _spawned() -> tuple["Connection[Recording, Waves | str]", multiprocessing.process.BaseProcess]:
