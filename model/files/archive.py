@@ -43,7 +43,7 @@ def unpack_archive(body: bytes, limits: Limits = SERVICE_LIMITS) -> dict[str, by
 
 def _members(archive: zipfile.ZipFile, limits: Limits) -> dict[str, zipfile.ZipInfo]:
     """The files of the archive by bare name, checked before any is unpacked."""
-    files = [one for one in archive.infolist() if not one.is_dir() and not _is_clutter(one.filename)]
+    files = [one for one in archive.infolist() if not _is_clutter(one.filename)]
     for one in files:
         _require_plain(one)
     if len({PurePosixPath(one.filename).parent for one in files}) > 1:
@@ -56,14 +56,14 @@ def _members(archive: zipfile.ZipFile, limits: Limits) -> dict[str, zipfile.ZipI
 
 
 def _is_clutter(name: str) -> bool:
-    """What macOS puts beside the files."""
-    parts = PurePosixPath(name).parts
-    return bool(parts) and (parts[0] == "__MACOSX" or parts[-1] == ".DS_Store" or parts[-1].startswith("._"))
+    """Folders' own entries, and what macOS puts beside the files."""
+    path = PurePosixPath(name)
+    return name.endswith("/") or "__MACOSX" in path.parts or path.name == ".DS_Store" or path.name.startswith("._")
 
 
 def _require_plain(member: zipfile.ZipInfo) -> None:
     name = member.filename
-    if name.startswith("/") or "\\" in name or ":" in name or ".." in PurePosixPath(name).parts:
+    if not name or name.startswith("/") or "\\" in name or ":" in name or ".." in PurePosixPath(name).parts:
         raise MalformedArchiveError("a name in the archive leads out of it")
     if member.flag_bits & _ENCRYPTED:
         raise MalformedArchiveError("the archive is encrypted")

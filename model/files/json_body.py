@@ -5,8 +5,9 @@ What else the object holds is ignored and forgotten: systems send patients' name
 
 import base64
 import binascii
-import json
+import re
 import struct
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,12 +22,15 @@ from model.errors import (
     MissingRateError,
     NotFiniteError,
     ShapeError,
+    TooLargeError,
 )
 from model.files.limits import SERVICE_LIMITS, Limits
 from model.files.units import millivolts_per
 from model.signal.recording import Recording, require_rate
 
 MAX_NAME = 32  # characters of a lead's name
+MAX_PARTS = 20_000  # strings, lists and objects of a body
+_STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?')  # and the colon that makes it a key
 
 
 def decode_json(body: bytes, limits: Limits = SERVICE_LIMITS) -> Recording:
@@ -41,9 +45,10 @@ def decode_json(body: bytes, limits: Limits = SERVICE_LIMITS) -> Recording:
         DuplicateLeadError: a lead twice, in any spelling.
         ShapeError: no leads, empty ones, or leads of different lengths.
         NotFiniteError: NaN, infinity, null, or a number beyond float32.
-        TooLargeError: over the limits.
+        TooLargeError: over the limits, or of more parts than a recording has.
     """
     limits.require_body(len(body))
+    _require_few_parts(body)
     fields = _parsed(body)
     sampling_hz = _sampling_hz(fields)
     leads = _leads(fields, limits)
@@ -160,38 +165,31 @@ def _stacked(rows: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return np.stack(rows)
 
 
+def _require_few_parts(body: bytes) -> None:
+    """Raise for more strings, lists and objects than a recording has any use for, before they are built."""
+    parts = body.count(b'"') // 2 + body.count(b"[") + body.count(b"{")
+    if parts > MAX_PARTS:
+        raise TooLargeError(f"got {parts} strings, lists and objects in one body, wanted at most {MAX_PARTS}")
+
+
 def _require_keys_once(body: bytes, fields: Mapping[str, Any]) -> None:
     """Raise where a key came twice: parsers keep the last one and say nothing.
 
-    Without escapes, the strings that were kept account for every quote of the body.
+    The strings that were kept must account for every quote of the body that is not an escaped one.
     """
-    if b"\\" not in body and body.count(b'"') == 2 * _strings(fields):
+    quotes = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
+    if quotes.count(b'"') == 2 * _strings(fields):
         return
-    pairs = json.loads(body, object_pairs_hook=_Pairs)
-    if any(name == "leads" and _repeats(value) for name, value in pairs):
+    keys = Counter(text for text, colon in _STRING.findall(body) if colon)
+    if any(keys[name.encode()] > 1 for name in fields["leads"]):
         raise DuplicateLeadError("a lead is given twice")
-    if _repeats_anywhere(pairs):
-        raise MalformedJsonError("a key is given twice")
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """The members of an object, repeated ones included."""
-
-
-def _repeats(value: object) -> bool:
-    return isinstance(value, _Pairs) and len({name for name, _ in value}) < len(value)
-
-
-def _repeats_anywhere(value: object) -> bool:
-    if isinstance(value, _Pairs):
-        return _repeats(value) or any(_repeats_anywhere(inner) for _, inner in value)
-    return isinstance(value, list) and any(_repeats_anywhere(inner) for inner in value)
+    raise MalformedJsonError("a key is given twice")
 
 
 def _strings(value: object) -> int:
-    """Strings in a parsed value, keys included."""
+    """Strings in a parsed value, keys included; the numbers of a lead are passed over."""
     if isinstance(value, dict):
         return sum(1 + _strings(inner) for inner in value.values())
     if isinstance(value, list):
-        return sum(map(_strings, value)) if value and not isinstance(value[0], float | int) else 0
+        return sum(_strings(inner) for inner in value if not isinstance(inner, float | int))
     return int(isinstance(value, str))

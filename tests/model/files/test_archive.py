@@ -60,6 +60,7 @@ def test_an_archive_of_one_record_is_read(body: bytes) -> None:
         (renamed(r_dat="..\\r.dat"), "malformed_archive"),
         (renamed(r_dat="C:r.dat"), "malformed_archive"),
         (renamed(r_dat="deep/r.dat"), "malformed_archive"),
+        (renamed(r_dat=""), "malformed_archive"),
         (zipped({f"{folder}/{name}": data for folder in "ab" for name, data in RECORD.items()}), "malformed_archive"),
         (zipped(RECORD | {"inner.zip": zipped(RECORD)}), "malformed_archive"),
         (zipped(RECORD | {f"{number}.txt": b"" for number in range(64)}), "too_large"),

@@ -54,6 +54,12 @@ def test_what_else_the_object_holds_is_ignored() -> None:
     assert decode_json(body(note=True)).leads == ("I", "II")
 
 
+def test_escapes_hide_no_second_lead() -> None:
+    quoted = body(note='a \\" b \\\\" c "I": [1]', other="\\")
+    assert decode_json(quoted).leads == ("I", "II")
+    assert code_of(quoted.replace(b'"II"', b'"I"')) == "duplicate_lead"
+
+
 def test_escaped_slashes_in_base64() -> None:
     counts = base64.b64encode(np.full(30, -1, "<i2").tobytes()).decode()
     escaped = body(ENCODED, leads={"I": counts}).replace(b"/", b"\\/")
@@ -70,8 +76,10 @@ def test_escaped_slashes_in_base64() -> None:
         (body() + b"x", "malformed_json"),
         (b"[]", "malformed_json"),
         (b"null", "malformed_json"),
-        (b"[" * 100_000, "malformed_json"),
+        (b"[" * 100_000, "too_large"),
         (b'{"leads":' * 1000, "malformed_json"),
+        (b'{"leads":' * 11_000, "too_large"),
+        (body(extra=[[]] * 20_000), "too_large"),
         (b'{"sampling_hz": ' + b"9" * 100_000 + b"}", "malformed_json"),
         (body(sampling_hz=...), "missing_rate"),
         (body(sampling_hz=None), "missing_rate"),
@@ -97,9 +105,9 @@ def test_escaped_slashes_in_base64() -> None:
         (body(leads={"I": [1], "i": [1]}), "duplicate_lead"),
         (body(leads={"I": [1], "Lead I": [1]}), "duplicate_lead"),
         (body().replace(b'"II"', b'"I"'), "duplicate_lead"),
-        (body().replace(b'"II"', b'"\\u0049"'), "duplicate_lead"),
+        (body().replace(b'"II"', b'"\\u0049"'), "malformed_json"),
         (body().replace(b'"unit"', b'"sampling_hz": 250, "unit"'), "malformed_json"),
-        (body().replace(b'{"sam', b'{"leads": {"I": [1]}, "sam'), "malformed_json"),
+        (body().replace(b'{"sam', b'{"leads": {"I": [1]}, "sam'), "duplicate_lead"),
         (body(extra={"a": 1, "b": 2}).replace(b'"b"', b'"a"'), "malformed_json"),
         (body(leads={"I" * 33: [1]}), "malformed_json"),
         (lead([1, "2"]), "malformed_json"),
