@@ -10,10 +10,13 @@ import numpy.typing as npt
 from model.bundle import Bundle
 from model.engine import Engine, Outputs
 from model.reading.cautions import caution, issue_caution
+from model.reading.delineation import WaveOutputs, delineate, twelve_leads
 from model.reading.findings import Finding, findings
 from model.reading.measurements import LeadMeasurements, Measurement, measure, rhythm_cautions
 from model.reading.plot import plot_svg
 from model.reading.waves import Waves
+from model.signal.leads import STANDARD_LEADS
+from model.signal.pacing import shows_pacing
 from model.signal.preprocess import Windows, preprocess
 from model.signal.quality import Quality, check_quality
 from model.signal.recording import Recording
@@ -30,6 +33,20 @@ class Prepared:
 
 Delineator = Callable[[Prepared, Outputs], Waves]
 """Finds the waves of a recording in every lead, from its signal or from what the network says of it."""
+
+
+def delineate_by_network(prepared: Prepared, outputs: Outputs) -> Waves:
+    """Waves of the twelve leads from the network's wave head; a `Delineator` for bundles with `wave_leads`."""
+    windows = prepared.windows
+    return delineate(
+        WaveOutputs.of(outputs.waves),
+        twelve_leads(windows.signal_mv, windows.dead_leads),
+        STANDARD_LEADS,
+        starts_s=windows.starts_s,
+        sampling_hz=windows.sampling_hz,
+        duration_s=prepared.recording.duration_s,
+    )
+
 
 Part = Literal["findings", "measurements", "waves", "embedding", "plot"]
 PARTS: frozenset[Part] = frozenset({"findings", "measurements", "waves"})
@@ -111,7 +128,7 @@ class Reader:
             lead_measurements=measured[1] if measured else None,
             embedding=outputs.embedding.mean(axis=0) if "embedding" in parts else None,
             plot=plot_svg(prepared.recording, waves or {}) if "plot" in parts else None,
-            warnings=(*self._cautions(prepared), *_rhythm(measured[0] if measured else None, found)),
+            warnings=(*self._cautions(prepared), *_rhythm(prepared, measured[0] if measured else None, found)),
         )
 
     def _waves(self, prepared: Prepared, outputs: Outputs) -> Waves:
@@ -142,8 +159,11 @@ class Reader:
         yield from map(caution, prepared.recording.notes)
 
 
-def _rhythm(measurements: dict[str, Measurement] | None, found: tuple[Finding, ...]) -> Iterator[str]:
-    """What to say of the rhythm, from what was measured and from the finding of pacing."""
-    if measurements is not None:
-        paced = any(one.present and one.statement.key == "PACE" for one in found)
-        yield from map(caution, rhythm_cautions(measurements, paced=paced))
+def _rhythm(
+    prepared: Prepared, measurements: dict[str, Measurement] | None, found: tuple[Finding, ...]
+) -> Iterator[str]:
+    """What to say of the rhythm, from what was measured, from spikes and from the finding of pacing."""
+    if measurements is None or prepared.quality.verdict == "unusable":
+        return
+    said = any(one.present and one.statement.key == "PACE" for one in found)
+    yield from map(caution, rhythm_cautions(measurements, paced=said or shows_pacing(prepared.recording)))

@@ -2,19 +2,22 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-
-import numpy as np
+from contextlib import AbstractContextManager
 
 from model.bundle import Bundle, read_bundle
 from model.engine import Engine, OnnxEngine
+from model.errors import BundleError
 from model.files import Limits
-from model.reader import Delineator, Reader
+from model.reader import Delineator, Reader, delineate_by_network
 from service.admission import Admission
+from service.audit import AuditLog
 from service.batching import Batcher, BatchLimits
 from service.errors import NotReadyError
+from service.idempotency import Answers
 from service.pipeline import Pipeline, Workers, observe_batches
 from service.security import Guard, read_keys
-from service.settings import Settings, default_bundle, usable_cores
+from service.settings import MEBIBYTE, Settings, default_bundle, usable_cores
+from service.soundness import require_parity, require_sound
 from service.telemetry import Telemetry
 from service.wave_pool import WavePool
 
@@ -32,7 +35,9 @@ class Serving:
         self.settings = settings
         self.telemetry = Telemetry()
         self.guard = Guard(read_keys(settings.api_keys) if settings.api_keys else None)
-        self.admission = Admission(ecgs=settings.queue_ecgs, body_bytes=int(settings.queue_mib * 2**20))
+        self.admission = Admission(ecgs=settings.queue_ecgs, body_bytes=int(settings.queue_mib * MEBIBYTE))
+        self.answers = Answers(int(settings.resend_mib * MEBIBYTE))
+        self.audit = AuditLog(settings.audit) if settings.audit else None
         self.limits = Limits(body_bytes=settings.body_bytes, duration_s=settings.duration_s)
         self.draining = False
         self._engine = engine
@@ -40,6 +45,7 @@ class Serving:
         self._pipeline: Pipeline | None = None
         self._waves: WavePool | None = None
         self._workers: Workers | None = None
+        self._reloading = asyncio.Lock()
         self.telemetry.watch_ready(lambda: self.ready)
 
     @property
@@ -49,10 +55,20 @@ class Serving:
             raise NotReadyError("the service is not ready")
         return self._pipeline
 
+    def lease(self) -> AbstractContextManager[Pipeline]:
+        """Hold what answers now against a reload."""
+        return self.pipeline.lease()
+
     @property
     def ready(self) -> bool:
         """Whether new ECGs should be sent here."""
         return self._pipeline is not None and not self.draining
+
+    @property
+    def at_once(self) -> int:
+        """ECGs of one batch that are worked on at a time: enough to keep every worker busy, and room for others."""
+        limits = batch_limits(self.settings, self.pipeline.reader.engine.device)
+        return max(1, min(self.settings.queue_ecgs // 2, 2 * limits.lanes * limits.windows + usable_cores()))
 
     async def start(self) -> None:
         """Verify the bundle, warm engine and delineators, and become ready.
@@ -61,27 +77,64 @@ class Serving:
             BundleError: the bundle is damaged.
             EngineError: it does not run on the device that was asked for.
         """
-        bundle = await asyncio.to_thread(read_bundle, self.settings.bundle or default_bundle())
-        engine = self._engine
-        if engine is None:
-            engine = await asyncio.to_thread(build_engine, self.settings, bundle)
+        bundle, engine = await asyncio.to_thread(self._load)
         limits = batch_limits(self.settings, engine.device)
-        processes = self.settings.wave_workers or usable_cores()
-        self._workers = build_workers(lanes=limits.lanes, answers=processes + 1)
-        warming = asyncio.to_thread(warm_up, engine, bundle, limits.windows)
-        delineate, _ = await asyncio.gather(asyncio.to_thread(self._build_delineator, processes), warming)
-        batcher = Batcher(engine, self._workers.engine, limits, observe_batches(self.telemetry))
+        self._workers = build_workers(lanes=limits.lanes, answers=(self.settings.wave_workers or usable_cores()) + 1)
+        delineate, _ = await asyncio.gather(
+            asyncio.to_thread(self._delineator, bundle),
+            asyncio.to_thread(require_sound, engine, bundle, largest=limits.windows),
+        )
+        self._pipeline = self._open(Reader(bundle, engine, delineate), limits, self._workers)
+
+    async def reload(self) -> Pipeline:
+        """Read the bundle's folder anew, prove it, and answer by it from now on; callers notice nothing.
+
+        Returns:
+            What answers now.
+
+        Raises:
+            BundleError, EngineError: it is not sound; the one before goes on answering.
+        """
+        async with self._reloading:
+            before, workers = self.pipeline, self._workers
+            bundle, engine = await asyncio.to_thread(self._load)
+            limits = batch_limits(self.settings, engine.device)
+            await asyncio.to_thread(require_sound, engine, bundle, largest=limits.windows)
+            if workers is None or self.draining:
+                raise NotReadyError("the service is stopping")
+            self._pipeline = self._open(Reader(bundle, engine, self._delineator(bundle)), limits, workers)
+            await before.close(self.settings.drain_s)
+            return self._pipeline
+
+    def _load(self) -> tuple[Bundle, Engine]:
+        """The bundle and its engine."""
+        folder = self.settings.bundle or default_bundle()
+        bundle = read_bundle(folder)
+        if self._engine:
+            return bundle, self._engine
+        engine = build_engine(self.settings, bundle)
+        require_parity(engine, bundle)
+        if read_bundle(folder).sha256 != bundle.sha256:
+            raise BundleError("the bundle changed while it was read")
+        return bundle, engine
+
+    def _open(self, reader: Reader, limits: BatchLimits, workers: Workers) -> Pipeline:
+        batcher = Batcher(reader.engine, workers.engine, limits, observe_batches(self.telemetry))
         batcher.start()
         self.telemetry.watch_queue(lambda: batcher.depth, lambda: batcher.age_s)
-        self.telemetry.show_model(bundle, variant=engine.variant, device=engine.device)
-        self._pipeline = Pipeline(Reader(bundle, engine, delineate), batcher, self._workers, self.telemetry)
+        self.telemetry.show_model(reader.bundle, variant=reader.engine.variant, device=reader.engine.device)
+        return Pipeline(reader, batcher, workers, self.telemetry)
 
-    def _build_delineator(self, processes: int) -> Delineator:
-        """The one that was given, or the classical one in warm processes."""
+    def _delineator(self, bundle: Bundle) -> Delineator:
+        """The one that was given, the network's own, or the classical one in warm processes, which outlive a reload."""
         if self._delineate:
             return self._delineate
-        self._waves = WavePool(processes=processes, timeout_s=self.settings.wave_timeout_s)
-        self._waves.warm()
+        if bundle.manifest.wave_leads:
+            return delineate_by_network
+        if self._waves is None:
+            processes = self.settings.wave_workers or usable_cores()
+            self._waves = WavePool(processes=processes, timeout_s=self.settings.wave_timeout_s)
+            self._waves.warm()
         return self._waves.delineate
 
     async def stop(self) -> None:
@@ -89,12 +142,14 @@ class Serving:
         self.draining = True
         self.admission.close()
         if self._pipeline:
-            await self._pipeline.batcher.close(self.settings.drain_s)
+            await self._pipeline.close(self.settings.drain_s)
             self._pipeline = None
         if self._waves:
             await asyncio.to_thread(self._waves.close)
         if self._workers:
             await asyncio.to_thread(self._workers.close)
+        if self.audit:
+            self.audit.close()
 
 
 def build_engine(settings: Settings, bundle: Bundle) -> Engine:
@@ -121,12 +176,3 @@ def build_workers(*, lanes: int, answers: int) -> Workers:
         engine=ThreadPoolExecutor(lanes, thread_name_prefix="engine"),
         answer=ThreadPoolExecutor(answers, thread_name_prefix="answer"),
     )
-
-
-def warm_up(engine: Engine, bundle: Bundle, largest: int) -> None:
-    """Run every power of two up to the largest batch once."""
-    spec = bundle.manifest.spec
-    size = 1
-    while size <= largest:
-        engine.run(np.zeros((size, len(spec.leads), spec.samples), np.float32))
-        size *= 2

@@ -13,7 +13,7 @@ from model.bundle import read_bundle
 from model.errors import EcgError, MalformedRecordError
 from model.files import read_path
 from model.files.wfdb_header import MAX_HEADER_BYTES, parse_header
-from model.reader import Part, Reader
+from model.reader import Part, Reader, delineate_by_network
 from model.reading.second_opinion import delineate_classically
 from service.schemas import ProblemBody, answer_json, model_wire
 from service.serving import build_engine
@@ -25,9 +25,18 @@ SERVER_TIMEOUT_S = 120.0
 
 
 class RefusedError(EcgError):
-    """A server refused the ECG, or there is none."""
+    """A server refused the ECG, or there is none.
+
+    Args:
+        detail: why.
+        reason: the server's own code for it.
+    """
 
     code: ClassVar[str] = "refused"
+
+    def __init__(self, detail: str, reason: str = "no_server") -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 class Source(Protocol):
@@ -35,6 +44,9 @@ class Source(Protocol):
 
     def answer(self, path: Path, parts: frozenset[Part]) -> bytes:
         """The answer to the ECG in a file; raises EcgError."""
+
+    def close(self) -> None:
+        """Let go of what is held."""
 
 
 class Here:
@@ -51,7 +63,8 @@ class Here:
     def __init__(self, bundle: Path | None, settings: Settings) -> None:
         read = read_bundle(bundle or settings.bundle or default_bundle())
         engine = build_engine(settings, read)
-        self._reader = Reader(read, engine, delineate_classically)
+        by_network = bool(read.manifest.wave_leads)
+        self._reader = Reader(read, engine, delineate_by_network if by_network else delineate_classically)
         self._model = model_wire(read, engine)
 
     def answer(self, path: Path, parts: frozenset[Part]) -> bytes:
@@ -59,6 +72,9 @@ class Here:
         answer = self._reader.read(read_path(path), parts)
         digest = sha256(b"".join(one.read_bytes() for one in files_of(path)))
         return answer_json(answer, parts, request_id=str(uuid4()), body_sha256=digest.hexdigest(), model=self._model)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class Server:
@@ -81,8 +97,12 @@ class Server:
         except httpx.HTTPError as error:
             raise RefusedError(f"the server did not answer: {type(error).__name__}") from None
         if reply.status_code != httpx.codes.OK:
-            raise RefusedError(_why(reply))
+            raise _refusal(reply)
         return reply.content
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
 
 
 def _body(path: Path) -> dict[str, Any]:
@@ -93,13 +113,13 @@ def _body(path: Path) -> dict[str, Any]:
     return {"files": [("files", (one.name, one.read_bytes())) for one in files]}
 
 
-def _why(reply: httpx.Response) -> str:
+def _refusal(reply: httpx.Response) -> RefusedError:
     """What a refusal says, where it comes from a service of this kind."""
     try:
         problem = ProblemBody.model_validate_json(reply.content)
     except ValidationError:
-        return f"the server answered {reply.status_code}"
-    return f"{problem.code}: {problem.detail}"
+        return RefusedError(f"the server answered {reply.status_code}")
+    return RefusedError(problem.detail, problem.code)
 
 
 def files_of(path: Path) -> tuple[Path, ...]:

@@ -24,6 +24,7 @@ MODULES = {
     "evaluate": "training.evaluate",
     "evaluate-waves": "training.bench_waves",
     "export": "training.export",
+    "card": "training.card",
     "parity": "training.parity",
     "golden": "training.golden",
     "import-published": "training.import_published",
@@ -203,6 +204,9 @@ def _bundle_stages(stages: Stages) -> None:
     add("--data", type=Path, required=True, help="prepared folder, for parity on real records")
     add("--out", type=Path, required=True, help="folder of the bundle")
     add("--waves", type=Path, help="checkpoint of the wave head")
+    add = _stage(stages, "card", "write the model card of a scored bundle, and the logs of its runs beside it")
+    add("--bundle", type=Path, required=True, help="folder with manifest.json")
+    add("--runs", type=Path, required=True, help="folder that holds the runs pretrain, finetune and waves")
     add = _stage(stages, "parity", "compare every variant of a bundle with torch on real records")
     add("--bundle", type=Path, required=True, help="folder with manifest.json")
     add("--data", type=Path, required=True, help="a prepared folder, or a database as published")

@@ -29,12 +29,14 @@ class Windows:
         starts_s: where each window begins, seconds from the first sample.
         padded_s: seconds of zeros after the end of a recording shorter than one window.
         dead_leads: leads of the model that are flat and were masked.
+        sampling_hz: of the windows.
     """
 
     signal_mv: npt.NDArray[np.float32]
     starts_s: tuple[float, ...]
     padded_s: float
     dead_leads: tuple[str, ...]
+    sampling_hz: int
 
 
 def preprocess(recording: Recording, spec: InputSpec, *, dead_leads: tuple[str, ...] = ()) -> Windows:
@@ -62,6 +64,7 @@ def preprocess(recording: Recording, spec: InputSpec, *, dead_leads: tuple[str, 
         starts_s=tuple(start / spec.sampling_hz for start in starts),
         padded_s=max(missing, 0) / spec.sampling_hz,
         dead_leads=dead,
+        sampling_hz=spec.sampling_hz,
     )
 
 
