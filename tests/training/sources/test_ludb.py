@@ -25,8 +25,9 @@ def write_record(folder: Path, name: str) -> None:
         baseline=list(range(12)),
         write_dir=str(folder),
     )
-    for lead in NAMES:
-        wfdb.wrann(name, lead, np.array([650, 670, 690]), symbol=["(", "N", ")"], write_dir=str(folder))
+    for lead in NAMES:  # the library writes extensions of letters only
+        wfdb.wrann(name, "marks", np.array([650, 670, 690]), symbol=["(", "N", ")"], write_dir=str(folder))
+        (folder / f"{name}.marks").rename(folder / f"{name}.{lead}")
 
 
 def test_counts_are_microvolts_and_leads_go_by_name(tmp_path: Path) -> None:
