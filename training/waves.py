@@ -90,7 +90,8 @@ class WaveTask:
         own = self._rhythms is not None and progress > _TEACHER_FROM and bool(torch.rand((), generator=draw) < 0.5)
         piece = self._self_taught(len(rows), draw) if own else cut(self._picked(rows, draw), _CUT_SAMPLES, draw)
         batch = self._here(change(piece, draw))
-        return wave_loss(*self._net(batch.ecg, self._tokens(batch.ecg, draw)), batch)
+        logits, distance = self._net(batch.ecg, self._tokens(batch.ecg, draw))
+        return wave_loss(logits, distance, batch)
 
     def after_step(self, progress: float) -> None:
         """Move the mean towards the weights, fast at first."""
@@ -103,10 +104,18 @@ class WaveTask:
             for name, value in self._mean.state_dict().items():
                 value.copy_(value.lerp(moving[name], 1.0 - momentum) if value.is_floating_point() else moving[name])
 
-    def at_epoch(self, epoch: int) -> dict[str, float]:
+    def at_epoch(self) -> dict[str, float]:
         """Nothing is measured on the way."""
-        del epoch
         return {}
+
+    def state(self) -> dict[str, Any]:
+        """Weights, their mean and how often it moved, and the optimiser."""
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
 
     def _picked(self, rows: Rows, draw: Generator) -> Cut:
         """The records of some rows: all leads, or a few leads of each, more often."""
@@ -128,8 +137,8 @@ class WaveTask:
         whole, without_p = draw_rhythms(self._rhythms, count, draw)
         piece = self._here(cut(whole, _CUT_SAMPLES, draw))
         with torch.no_grad():
-            said = self._mean.eval()(piece.ecg, self._tokens(piece.ecg, draw))
-        marked = taught(piece, *said, without_p.to(self.device))
+            logits, distance = self._mean.eval()(piece.ecg, self._tokens(piece.ecg, draw))
+        marked = taught(piece, logits, distance, without_p.to(self.device))
         return Cut(marked.ecg.cpu(), marked.label.cpu(), marked.distance.cpu())
 
     def _here(self, piece: Cut) -> Cut:
