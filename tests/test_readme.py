@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+import service.cli
 import service.errors
+import training.cli
 from model.errors import EcgError
 from service.errors import STATUS
 from service.settings import PREFIX, Settings
-from training.cli import MODULES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -74,9 +75,18 @@ def test_make_is_asked_only_for_what_it_makes() -> None:
     assert {"serve", "test"} <= asked <= targets
 
 
-def test_stages_that_are_shown_exist() -> None:
-    shown = {stage for line in shell_lines() for stage in re.findall(r"-m training ([\w-]+)", line)}
-    assert {"prepare", "pretrain", "finetune", "calibrate", "export", "evaluate"} <= shown <= set(MODULES)
+def test_stages_that_are_shown_take_what_they_are_given() -> None:
+    shown = [shlex.split(line.split("-m training ")[1]) for line in shell_lines() if "-m training " in line]
+    assert {"prepare", "pretrain", "finetune", "calibrate", "export", "evaluate"} <= {words[0] for words in shown}
+    for words in shown:
+        assert training.cli._parser().parse_args(words).stage == words[0]
+
+
+def test_the_command_ecg_takes_what_it_is_given() -> None:
+    shown = [shlex.split(line.split("bin/ecg ")[1]) for line in shell_lines() if "bin/ecg " in line]
+    assert shown
+    for words in shown:
+        assert callable(service.cli._parser().parse_args(words).run)
 
 
 def test_files_that_are_sent_exist() -> None:
