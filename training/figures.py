@@ -175,7 +175,8 @@ def build_figures(answers: Answers, scored: Scored, config: EvaluateConfig) -> F
     return Figures(
         n=len(answers.labels),
         groups=tuple(
-            _group(name, answers, values, counted & (np.array(groups) == name)) for name in (*GROUPS, FURTHER)
+            _group(name, answers.labels[:, np.array(groups) == name], values[:, counted & (np.array(groups) == name)])
+            for name in (*GROUPS, FURTHER)
         ),
         statements=tuple(
             replace(_statement(answers, one, values[:, one]), group=groups[one], counted=bool(counted[one]))
@@ -234,14 +235,13 @@ def _statement(answers: Answers, column: int, values: Floats) -> StatementFigure
     )
 
 
-def _group(name: str, answers: Answers, values: Floats, counted: npt.NDArray[np.bool_]) -> GroupFigures:
-    columns = np.flatnonzero(counted)
-    known = (answers.labels[:, columns] >= 0).any(axis=1)
+def _group(name: str, labels: npt.NDArray[np.int8], values: Floats) -> GroupFigures:
+    """Means over the statements that count, `values` (draw, statement, figure); `labels` are of the whole group."""
     return GroupFigures(
         name=name,
-        n=int(known.sum()),
-        statements=len(columns),
-        figures={figure_: figure(macro(values[:, columns, at])) for at, figure_ in enumerate(NAMES)},
+        n=int((labels >= 0).any(axis=1).sum()),
+        statements=values.shape[1],
+        figures={figure_: figure(macro(values[:, :, at])) for at, figure_ in enumerate(NAMES)},
     )
 
 
