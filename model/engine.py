@@ -76,7 +76,7 @@ class OnnxEngine:
         options.inter_op_num_threads = 1
         try:
             self._session = ort.InferenceSession(path, options, providers=[PROVIDERS[self._device]])
-        except Exception as error:  # noqa: BLE001 - onnxruntime raises its own unrelated types
+        except Exception as error:
             raise EngineError(f"{self._variant} cannot be loaded: {type(error).__name__}") from error
         # onnxruntime falls back to the CPU in silence when a provider's libraries are missing.
         if PROVIDERS[self._device] not in self._session.get_providers():
@@ -101,7 +101,7 @@ class OnnxEngine:
         """
         try:
             values = dict(zip(self._names, self._session.run(self._names, {"ecg": windows}), strict=True))
-        except Exception as error:  # noqa: BLE001 - onnxruntime raises its own unrelated types
+        except Exception as error:
             raise EngineError(f"inference failed: {type(error).__name__}") from error
         return Outputs(values.pop("logits"), values.pop("embedding"), values)
 
