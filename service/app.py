@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 
 from model.engine import Engine
 from model.reader import Delineator
-from service.documentation import DESCRIPTION, TITLE
+from service.documentation import DESCRIPTION, TITLE, with_security
 from service.errors import MethodError, NotFoundError
-from service.routes import ecgs, health, metrics, model
+from service.routes import admin, ecgs, health, metrics, model
 from service.serving import Serving
 from service.settings import Settings
 from service.watch import Watch
@@ -50,10 +50,12 @@ def create_app(settings: Settings, engine: Engine | None = None, delineate: Deli
         static_url="/docs-assets",
     )
     app.state.serving = serving
-    for routes in (ecgs, model, health, metrics):
+    for routes in (ecgs, model, admin, health, metrics):
         app.include_router(routes.router)
+    described = app.openapi
+    app.openapi = lambda: with_security(described())  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _translate)
-    app.add_middleware(Watch, telemetry=serving.telemetry)
+    app.add_middleware(Watch, telemetry=serving.telemetry, audit=serving.audit)
     return app
 
 

@@ -98,6 +98,7 @@ class Batcher:
         self._limits = limits
         self._observe = observe
         self._waiting: deque[_Entry] = deque()
+        self._unanswered: set[_Entry] = set()
         self._arrived = asyncio.Condition()
         self._window_s = 0.0
         self._closing = False
@@ -114,7 +115,7 @@ class Batcher:
             self._arrived.notify_all()
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*self._lanes), timeout_s)
-        for entry in tuple(self._waiting):
+        for entry in tuple(self._unanswered):
             self._refuse(entry, NotReadyError("the service stopped before this ECG's turn"))
 
     @property
@@ -145,13 +146,13 @@ class Batcher:
         self._admit()
         entry = _Entry(windows, asyncio.get_running_loop().create_future(), time.monotonic())
         self._waiting.append(entry)
+        self._unanswered.add(entry)
         try:
             async with self._arrived:
                 self._arrived.notify()
             return await entry.answer
-        except asyncio.CancelledError:
+        finally:
             self._drop(entry)
-            raise
 
     def _admit(self) -> None:
         if self._closing or not self._lanes:
@@ -221,6 +222,7 @@ class Batcher:
             entry.answer.set_exception(error)
 
     def _drop(self, entry: _Entry) -> None:
+        self._unanswered.discard(entry)
         with suppress(ValueError):
             self._waiting.remove(entry)
 

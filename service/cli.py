@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,18 +51,12 @@ def serve(_: argparse.Namespace) -> int:
 
 def read(asked: argparse.Namespace) -> int:
     """`ecg read`: the answers to a file, or to every ECG in a folder; one that fails does not stop the others."""
-    from service.sources import ecgs_in
-
     parts = _parts(asked.include)
-    source = _source(asked)
-    if not asked.path.is_dir():
+    with closing(_source(asked)) as source:
+        if asked.path.is_dir():
+            return _read_folder(source, parts, asked)
         _say(source.answer(asked.path, parts), asked.path.name, as_json=asked.json)
-        return WELL
-    paths = list(ecgs_in(asked.path))
-    if not paths:
-        return _complain("there is no .hea, .json or .zip in this folder", FAILED)
-    failed = sum(not _answered(source, path, parts, asked) for path in _progress(paths))
-    return FAILED if failed else WELL
+    return WELL
 
 
 def waves(asked: argparse.Namespace) -> int:
@@ -96,6 +91,14 @@ def key(asked: argparse.Namespace) -> int:
     return WELL
 
 
+def audit(asked: argparse.Namespace) -> int:
+    """`ecg audit`: whether every line of an audit file follows from the one before."""
+    from service.audit import verify
+
+    _print(f"{verify(asked.path)} lines, each following from the one before")
+    return WELL
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ecg", description="Reads 12-lead ECGs; decision support for clinicians.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -121,6 +124,10 @@ def _parser() -> argparse.ArgumentParser:
     making.add_argument("name", help="of its owner, for the log")
     making.add_argument("--scopes", nargs="+", choices=("read", "metrics", "admin"), default=("read",))
     making.set_defaults(run=key)
+
+    auditing = commands.add_parser("audit", help="verify the file that ECG_AUDIT names")
+    auditing.add_argument("path", type=Path, help="the file")
+    auditing.set_defaults(run=audit)
     return parser
 
 
@@ -139,6 +146,16 @@ def _parts(include: str | None) -> "frozenset[Part]":
     return parse_parts([] if include is None else [include])
 
 
+def _read_folder(source: "Source", parts: "frozenset[Part]", asked: argparse.Namespace) -> int:
+    from service.sources import ecgs_in
+
+    paths = list(ecgs_in(asked.path))
+    if not paths:
+        return _complain("there is no .hea, .json or .zip in this folder", FAILED)
+    failed = sum(not _answered(source, path, parts, asked) for path in _progress(paths))
+    return FAILED if failed else WELL
+
+
 def _answered(source: "Source", path: Path, parts: "frozenset[Part]", asked: argparse.Namespace) -> bool:
     """Say the answer to one ECG of a folder, or why there is none."""
     name = str(path.relative_to(asked.path))
@@ -146,7 +163,8 @@ def _answered(source: "Source", path: Path, parts: "frozenset[Part]", asked: arg
         answer = source.answer(path, parts)
     except EcgError as error:
         if asked.json:
-            _print(json.dumps({"path": name, "code": error.code, "detail": error.detail}))
+            code = getattr(error, "reason", error.code)
+            _print(json.dumps({"path": name, "code": code, "detail": error.detail}))
         else:
             _complain(f"{name}: {error.detail}", FAILED)
         return False

@@ -1,5 +1,6 @@
 """What the OpenAPI pages say that FastAPI cannot see: bodies that are read raw, problems, and examples that work."""
 
+import json
 from http import HTTPStatus
 from typing import Any, get_args
 
@@ -97,6 +98,12 @@ ECG_BODY: dict[str, Any] = {
             {"type": "string", "default": "findings,measurements,waves"},
         ),
         *_raw_parameters(),
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "A resend with the same key and body gets the same answer, `Idempotency-Replayed: true`.",
+            "schema": {"type": "string", "maxLength": 255},
+        },
     ],
     "requestBody": {
         "required": True,
@@ -123,6 +130,34 @@ ECG_BODY: dict[str, Any] = {
         },
     },
 }
+
+BATCH_BODY: dict[str, Any] = {
+    "parameters": ECG_BODY["parameters"][:1],
+    "requestBody": {
+        "required": True,
+        "description": "Many ECGs in one of two forms.",
+        "content": {
+            "application/x-ndjson": {
+                "schema": {"type": "string", "description": "The JSON body of one ECG a line."},
+                "examples": {"two": {"value": f"{json.dumps(examples.json_base64())}\n" * 2}},
+            },
+            "application/zip": {
+                "schema": {"type": "string", "format": "binary", "description": "WFDB records and JSON files."}
+            },
+        },
+    },
+}
+
+SECURITY_SCHEMES: dict[str, Any] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same."},
+}
+
+
+def with_security(described: dict[str, Any]) -> dict[str, Any]:
+    """An OpenAPI description that says how to present a key; the routes look at the headers themselves."""
+    components = {**described.get("components", {}), "securitySchemes": SECURITY_SCHEMES}
+    return {**described, "components": components, "security": [{name: []} for name in SECURITY_SCHEMES]}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -154,5 +189,23 @@ def _problem(status: HTTPStatus) -> dict[str, Any]:
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": AnswerBody, "content": {"application/json": {"example": examples.answer()}}},
+    **problems(400, 401, 403, 408, 413, 415, 422, 500, 503),
+}
+
+_LINE = {
+    "type": "object",
+    "required": ["index"],
+    "properties": {
+        "index": {"type": "integer", "description": "Place of the ECG in the body, from 0."},
+        "answer": {"$ref": "#/components/schemas/AnswerBody"},
+        "problem": ProblemBody.model_json_schema(),
+    },
+}
+
+LINES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A line for each ECG, in order.",
+        "content": {"application/x-ndjson": {"schema": _LINE}},
+    },
     **problems(400, 401, 403, 408, 413, 415, 422, 500, 503),
 }

@@ -29,6 +29,12 @@ class ParameterError(UnusableError):
     code: ClassVar[str] = "bad_parameter"
 
 
+class IdempotencyError(UnusableError):
+    """An Idempotency-Key that was used for another request."""
+
+    code: ClassVar[str] = "idempotency_mismatch"
+
+
 class BodyTimeoutError(EcgError):
     """A body that did not arrive in time."""
 

@@ -74,7 +74,9 @@ def wfdb_record() -> dict[str, bytes]:
     """The same as a WFDB record: file name to content."""
     samples = np.stack([np.frombuffer(_counts(values), "<i2") for values in simulated_mv().values()], axis=1)
     lines = [f"example {samples.shape[1]} {SAMPLING_HZ} {samples.shape[0]}"]
-    lines += [f"example.dat 16 {GAIN}/mV 16 0 {samples[0, row]} 0 0 {lead}" for row, lead in enumerate(_AMPLITUDES_MV)]
+    for row, lead in enumerate(_AMPLITUDES_MV):
+        checksum = samples[:, row].sum(dtype=np.int16)
+        lines.append(f"example.dat 16 {GAIN}/mV 16 0 {samples[0, row]} {checksum} 0 {lead}")
     return {"example.hea": "\n".join(lines).encode() + b"\n", "example.dat": samples.astype("<i2").tobytes()}
 
 

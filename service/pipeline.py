@@ -1,19 +1,27 @@
 """From a body to an answer: decoding, the batcher and the reader, each in its own bounded workers; knows no HTTP."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
+
+import numpy as np
+import numpy.typing as npt
 
 from model.engine import Outputs
 from model.reader import NEED_WAVES, Answer, Part, Prepared, Reader
 from model.reading.measurements import MEASUREMENTS, Measurement
 from model.signal.recording import Recording
 from service.batching import Batcher, BatchRun
+from service.errors import Overloaded
 from service.schemas import answer_json, model_wire
 from service.telemetry import Telemetry
 from service.wave_pool import DelineationError
+
+PATIENCE_S = 0.05
+"""How long an ECG that may wait does so before it asks a full queue again."""
 
 NOT_DELINEATED_WARNING = "The waves could not be delineated; nothing was measured."
 
@@ -47,12 +55,29 @@ class Job:
         decode: turns it into a recording.
         parts: what to answer.
         request_id: stands in the answer.
+        patient: wait when the queue is full, rather than be refused; single ECGs go first.
     """
 
     body: bytes
     decode: Callable[[bytes], Recording]
     parts: frozenset[Part]
     request_id: str
+    patient: bool = False
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer on its way out.
+
+    Attributes:
+        json: `service.schemas.AnswerBody`.
+        body_sha256: of what was answered.
+        model_sha256: of the bundle that answered.
+    """
+
+    json: bytes
+    body_sha256: str
+    model_sha256: str
 
 
 class Pipeline:
@@ -71,17 +96,47 @@ class Pipeline:
         self._workers = workers
         self._telemetry = telemetry
         self._model = model_wire(reader.bundle, reader.engine)
+        self._callers = 0
+        self._left = asyncio.Event()
 
-    async def answer(self, job: Job) -> bytes:
-        """The answer to one ECG as JSON, `service.schemas.AnswerBody`.
+    @contextmanager
+    def lease(self) -> Iterator["Pipeline"]:
+        """Keep the pipeline open for a caller."""
+        self._callers += 1
+        try:
+            yield self
+        finally:
+            self._callers -= 1
+            self._left.set()
+
+    async def close(self, timeout_s: float) -> None:
+        """Wait for every caller and for the queue, each within a bound."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._callers:
+                    self._left.clear()
+                    await self._left.wait()
+        await self.batcher.close(timeout_s)
+
+    async def answer(self, job: Job) -> Answered:
+        """The answer to one ECG.
 
         Raises:
             EcgError: of the decoder, of `Reader.prepare`, of the queue or of the engine.
         """
         loop = asyncio.get_running_loop()
         prepared = await loop.run_in_executor(self._workers.decode, self._prepare, job)
-        outputs = await self.batcher.run(prepared.windows.signal_mv)
+        outputs = await self._run(prepared.windows.signal_mv, patient=job.patient)
         return await loop.run_in_executor(self._workers.answer, self._render, job, prepared, outputs)
+
+    async def _run(self, windows: npt.NDArray[np.float32], *, patient: bool) -> Outputs:
+        while True:
+            try:
+                return await self.batcher.run(windows)
+            except Overloaded:
+                if not patient:
+                    raise
+            await asyncio.sleep(PATIENCE_S)
 
     def _prepare(self, job: Job) -> Prepared:
         with self._telemetry.stage("decode"):
@@ -89,13 +144,13 @@ class Pipeline:
         with self._telemetry.stage("preprocess"):
             return self.reader.prepare(recording)
 
-    def _render(self, job: Job, prepared: Prepared, outputs: Outputs) -> bytes:
+    def _render(self, job: Job, prepared: Prepared, outputs: Outputs) -> Answered:
         with self._telemetry.stage("postprocess"):
             answer = self._read(prepared, outputs, job.parts)
             body_sha256 = sha256(job.body).hexdigest()
             body = answer_json(answer, job.parts, request_id=job.request_id, body_sha256=body_sha256, model=self._model)
         self._telemetry.count_answer(answer)
-        return body
+        return Answered(body, body_sha256, self._model["sha256"])
 
     def _read(self, prepared: Prepared, outputs: Outputs, parts: frozenset[Part]) -> Answer:
         """The reader's answer; where the waves cannot be had, the rest of it, and the reason."""

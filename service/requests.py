@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from hashlib import sha256
 from typing import TypeVar
 
 from fastapi import Request
@@ -9,8 +10,10 @@ from starlette.types import Receive
 
 from model.errors import TooLargeError, UnknownFormatError
 from service.errors import BodyTimeoutError
+from service.idempotency import Resend
+from service.security import Caller, Scope
 from service.serving import Serving
-from service.watch import ClientGoneError
+from service.watch import ClientGoneError, Trace
 
 T = TypeVar("T")
 
@@ -21,10 +24,17 @@ def serving_of(request: Request) -> Serving:
     return serving
 
 
-def request_id_of(request: Request) -> str:
-    """The id that stands in the answer, the log and the headers."""
-    request_id: str = request.state.request_id
-    return request_id
+def trace_of(request: Request) -> Trace:
+    """What is known of the request so far."""
+    trace: Trace = request.state.trace
+    return trace
+
+
+def admit_caller(request: Request, scope: Scope) -> Caller:
+    """Who is calling, noted for the log and the audit; raises as `service.security.Guard.require`."""
+    caller = serving_of(request).guard.require(request.headers, scope)
+    trace_of(request).caller = caller.name
+    return caller
 
 
 def announced_bytes(request: Request, most: int) -> int:
@@ -59,6 +69,15 @@ async def read_body(request: Request, most: int, timeout_s: float) -> bytes:
         raise BodyTimeoutError(f"the body was not complete after {timeout_s:g} s") from None
 
 
+def resend_of(request: Request, body: bytes) -> Resend | None:
+    """The request's Idempotency-Key with what its answer depends on; None without the header; raises ParameterError."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    asked = f"{request.headers.get('content-type', '')}\n{request.url.query}\n"
+    return Resend(key, sha256(asked.encode() + body).hexdigest())
+
+
 async def unless_gone(receive: Receive, work: Coroutine[object, object, T]) -> T:
     """The result of the work, which is cancelled when the client leaves.
 
@@ -69,12 +88,14 @@ async def unless_gone(receive: Receive, work: Coroutine[object, object, T]) -> T
     leaving = asyncio.ensure_future(_until_gone(receive))
     try:
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientGoneError
-        return working.result()
+        if working.done():
+            return working.result()
     finally:
-        working.cancel()
         leaving.cancel()
+        working.cancel()
+    # Whatever came of the cancelled work is looked at, or asyncio would log it.
+    await asyncio.gather(working, return_exceptions=True)
+    raise ClientGoneError
 
 
 async def _all_chunks(receive: Receive, most: int) -> bytes:

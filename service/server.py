@@ -7,6 +7,7 @@ from time import monotonic
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from model.bundle import read_bundle
 from service.app import create_app
@@ -28,7 +29,12 @@ def run(settings: Settings) -> None:
     set_up_logs(settings.log_level, settings.log_format)
     engine = build_engine(settings, read_bundle(settings.bundle or default_bundle()))
     app = create_app(settings, engine)
-    config = uvicorn.Config(
+    _Server(build_config(app, settings), app.state.serving).run()
+
+
+def build_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves: no access log, which would quote query strings, and keep-alive longer than a balancer's."""
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -38,7 +44,6 @@ def run(settings: Settings) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),
     )
-    _Server(config, app.state.serving).run()
 
 
 class _Server(uvicorn.Server):

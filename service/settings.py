@@ -3,9 +3,9 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import model
@@ -15,8 +15,14 @@ PREFIX = "ECG_"
 OTHER_NAMES = frozenset({"ECG_DATA", "ECG_URL", "ECG_API_KEY"})
 """Names that are not the service's and do not trouble it: the tests' real records, and what `ecg read` sends to."""
 
+MEBIBYTE = 1024 * 1024
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 IN_PLAIN_WORDS = "i-accept-unauthenticated-access"
+
+Count = Annotated[int, Field(ge=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def usable_cores() -> int:
@@ -48,46 +54,49 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     """Address to listen on; anything but loopback needs API keys, or ECG_INSECURE."""
 
-    port: int = 8000
+    port: Port = 8000
     """Port to listen on; 0 takes a free one."""
 
-    workers: int = 0
+    workers: Count = 0
     """Batches that run at once, one thread each; 0 takes one for each usable core on a CPU and one on a card."""
 
-    wave_workers: int = 0
+    wave_workers: Count = 0
     """Processes that delineate waves; 0 takes one for each usable core."""
 
-    wave_timeout_s: float = 20.0
+    wave_timeout_s: Positive = 20.0
     """Longest delineation of one ECG before its process is replaced and its waves are absent with a reason."""
 
-    batch_windows: int = 0
+    batch_windows: Count = 0
     """Most 10-s windows in one batch; 0 takes 1 on a CPU, where batching gains nothing, and 32 on a card."""
 
-    batch_wait_ms: float = 0.0
+    batch_wait_ms: NotNegative = 0.0
     """How long a batch waits for company; 0 batches only what is waiting already."""
 
-    queue_ecgs: int = 64
+    queue_ecgs: PositiveInt = 64
     """Most ECGs in the service at once, being read, waiting or being answered; further ones get a 503."""
 
-    queue_mib: float = 512.0
+    queue_mib: Positive = 512.0
     """Most MiB of bodies in the service at once; further ones get a 503."""
 
-    queue_age_s: float = 10.0
+    queue_age_s: Positive = 10.0
     """An ECG that would wait longer for the network than this is refused with a 503."""
 
-    body_mib: float = 32.0
+    body_mib: Positive = 32.0
     """Largest body of one ECG."""
 
-    body_timeout_s: float = 30.0
-    """Longest time a body may take to arrive."""
+    batch_mib: Positive = 256.0
+    """Largest body of many ECGs; each ECG in it keeps to the bounds of one."""
 
-    duration_s: float = 300.0
+    body_timeout_s: Positive = 30.0
+    """Longest time the body of one ECG may take to arrive; that of many has longer, by its size."""
+
+    duration_s: Positive = 300.0
     """Longest recording."""
 
-    drain_s: float = 30.0
+    drain_s: NotNegative = 30.0
     """After a stop signal, the longest that accepted requests are waited for."""
 
-    unready_s: float = 0.0
+    unready_s: NotNegative = 0.0
     """After a stop signal, how long requests are still accepted while readiness is off, for a balancer to notice."""
 
     api_keys: Path | None = None
@@ -96,25 +105,17 @@ class Settings(BaseSettings):
     insecure: str = ""
     """The words `i-accept-unauthenticated-access` let the service listen beyond loopback without API keys."""
 
+    audit: Path | None = None
+    """File to which a line is appended for every answer and refusal; without it there is no audit."""
+
+    resend_mib: NotNegative = 64.0
+    """MiB of answers that are kept for a resend under the same Idempotency-Key, for a day at most; 0 keeps none."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe line that is logged."""
 
     log_format: Literal["json", "text"] = "json"
     """Lines for machines, or for people."""
-
-    @field_validator("workers", "wave_workers", "batch_windows", "batch_wait_ms", "unready_s", "drain_s")
-    @classmethod
-    def _require_not_negative(cls, value: float) -> float:
-        if value < 0:
-            raise ValueError("must not be negative")
-        return value
-
-    @field_validator("queue_ecgs", "queue_mib", "queue_age_s", "body_mib", "body_timeout_s", "duration_s")
-    @classmethod
-    def _require_positive(cls, value: float) -> float:
-        if value <= 0:
-            raise ValueError("must be above zero")
-        return value
 
     @model_validator(mode="after")
     def _require_authentication(self) -> Self:
@@ -127,7 +128,12 @@ class Settings(BaseSettings):
     @property
     def body_bytes(self) -> int:
         """Largest body in bytes."""
-        return int(self.body_mib * 1024 * 1024)
+        return int(self.body_mib * MEBIBYTE)
+
+    @property
+    def batch_bytes(self) -> int:
+        """Largest body of many ECGs in bytes."""
+        return int(self.batch_mib * MEBIBYTE)
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:

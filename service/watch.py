@@ -1,12 +1,14 @@
 """The outermost layer of every request: its id, its metrics and log line, and a problem for whatever went wrong."""
 
 import logging
+from dataclasses import dataclass
 from time import monotonic
 from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model.errors import EcgError
+from service.audit import AuditLog, Entry
 from service.errors import PROBLEM_JSON, InternalError, problem_headers, problem_json, status_of
 from service.telemetry import LOGGER, Telemetry
 
@@ -15,7 +17,19 @@ QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
 GONE = 499
 """What the log and the metrics call a request whose client left; nobody is sent it."""
 
+OUTCOMES = {GONE: "client_gone"}
+
 _log = logging.getLogger(LOGGER)
+
+
+@dataclass
+class Trace:
+    """What is known of a request while it is answered: for the answer, the log and the audit."""
+
+    request_id: str
+    caller: str | None = None
+    body_sha256: str | None = None
+    model_sha256: str | None = None
 
 
 class ClientGoneError(Exception):
@@ -28,11 +42,13 @@ class Watch:
     Args:
         app: what answers.
         telemetry: is told of every request.
+        audit: is told of every request that had a caller.
     """
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, audit: AuditLog | None = None) -> None:
         self._app = app
         self._telemetry = telemetry
+        self._audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; no exception leaves."""
@@ -40,8 +56,9 @@ class Watch:
             await self._app(scope, receive, send)
             return
         began_s = monotonic()
-        reply = _Reply(send)
-        scope.setdefault("state", {})["request_id"] = reply.request_id
+        trace = Trace(str(uuid4()))
+        reply = _Reply(send, trace.request_id)
+        scope.setdefault("state", {})["trace"] = trace
         try:
             await self._app(scope, receive, reply.send)
         except ClientGoneError:
@@ -52,33 +69,38 @@ class Watch:
             _log.exception("internal error", extra={"fields": {"request_id": reply.request_id}})
             await reply.refuse(InternalError())
         finally:
-            self._tell(scope, reply, monotonic() - began_s)
+            self._tell(scope, reply, trace, seconds=monotonic() - began_s)
 
-    def _tell(self, scope: Scope, reply: "_Reply", seconds: float) -> None:
-        """Count the request and log it; every label is ours, never the caller's."""
+    def _tell(self, scope: Scope, reply: "_Reply", trace: Trace, *, seconds: float) -> None:
+        """Count the request, log and audit it; every label is ours, never the caller's."""
         route = getattr(scope.get("route"), "path", "other")
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._telemetry.requests.labels(route, method, str(reply.status)).inc()
         self._telemetry.request_seconds.labels(route).observe(seconds)
         if reply.code:
             self._telemetry.refusals.labels(reply.code).inc()
-        fields: dict[str, object] = {
-            "request_id": reply.request_id,
+        fields = {
+            "request_id": trace.request_id,
             "method": method,
             "route": route,
             "status": reply.status,
+            "code": reply.code,
+            "caller": trace.caller,
             "ms": round(seconds * 1000, 2),
         }
-        if reply.code:
-            fields["code"] = reply.code
-        _log.log(logging.DEBUG if route in QUIET else logging.INFO, "request", extra={"fields": fields})
+        said = {name: value for name, value in fields.items() if value is not None}
+        _log.log(logging.DEBUG if route in QUIET else logging.INFO, "request", extra={"fields": said})
+        if self._audit and trace.caller and route not in QUIET:
+            outcome = reply.code or OUTCOMES.get(reply.status, "answered")
+            hashes = (trace.body_sha256, trace.model_sha256)
+            self._audit.write(Entry(trace.caller, trace.request_id, route, outcome, *hashes))
 
 
 class _Reply:
     """What goes back: remembers its status and carries the request id."""
 
-    def __init__(self, send: Send) -> None:
-        self.request_id = str(uuid4())
+    def __init__(self, send: Send, request_id: str) -> None:
+        self.request_id = request_id
         self.status = 500
         self.code: str | None = None
         self._send = send

@@ -1,11 +1,17 @@
-"""`POST /v1/ecgs`: one ECG in, its answer out."""
+"""`POST /v1/ecgs`: one ECG in, its answer out; `POST /v1/ecgs/batch`: many, a line each."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 from fastapi import APIRouter, Request, Response
 
-from service.documentation import ANSWERS, ECG_BODY
+from service.batches import Batch
+from service.documentation import ANSWERS, BATCH_BODY, ECG_BODY, LINES
+from service.lines import LineStream, LineWriter
 from service.parts import parse_parts
-from service.pipeline import Job
-from service.requests import announced_bytes, read_body, request_id_of, serving_of, unless_gone
+from service.pipeline import Answered, Job
+from service.requests import admit_caller, announced_bytes, read_body, resend_of, serving_of, trace_of, unless_gone
 from service.uploads import decoder
 
 router = APIRouter(tags=["ecg"])
@@ -20,14 +26,48 @@ async def read_ecg(request: Request) -> Response:
     sample sent. `?include=` picks parts from findings, measurements, waves, embedding and plot.
     """
     serving = serving_of(request)
-    settings = serving.settings
-    serving.guard.require(request.headers, "read")
-    pipeline = serving.pipeline
+    caller = admit_caller(request, "read")
     parts = parse_parts(request.query_params.getlist("include"))
     decode = decoder(request.headers.get("content-type", ""), request.query_params, serving.limits)
-    announced = announced_bytes(request, settings.body_bytes)
-    with serving.admission.permit(announced):
-        body = await read_body(request, settings.body_bytes, settings.body_timeout_s)
-        job = Job(body, decode, parts, request_id_of(request))
-        answer = await unless_gone(request.receive, pipeline.answer(job))
-    return Response(answer, media_type="application/json")
+    most = serving.settings.body_bytes
+    with serving.admission.permit(announced_bytes(request, most)):
+        body = await read_body(request, most, serving.settings.body_timeout_s)
+        job = Job(body, decode, parts, trace_of(request).request_id)
+
+        async def work() -> Answered:
+            with serving.lease() as pipeline:
+                return await unless_gone(request.receive, pipeline.answer(job))
+
+        answered, again = await serving.answers.answer(caller.name, resend_of(request, body), work)
+    trace_of(request).body_sha256 = answered.body_sha256
+    trace_of(request).model_sha256 = answered.model_sha256
+    headers = {"idempotency-replayed": "true"} if again else {}
+    return Response(answered.json, media_type="application/json", headers=headers)
+
+
+@router.post("/v1/ecgs/batch", summary="Read many ECGs", responses=LINES, openapi_extra=BATCH_BODY)
+async def read_batch(request: Request) -> LineStream:
+    """Read many ECGs: a JSON body a line, or a .zip of WFDB records and JSON files.
+
+    The answer has a line for each, in the order of the lines, or of the headers and JSON files in the archive:
+    `{"index", "answer"}`, or `{"index", "problem"}` for one that cannot be read; the others do not suffer.
+    """
+    serving = serving_of(request)
+    settings = serving.settings
+    admit_caller(request, "read")
+    parts = parse_parts(request.query_params.getlist("include"))
+    announced = announced_bytes(request, settings.batch_bytes)
+    trace = trace_of(request)
+    writer = LineWriter(serving.lease, serving.telemetry, trace, serving.audit)
+
+    @asynccontextmanager
+    async def lines() -> AsyncIterator[AsyncIterator[bytes]]:
+        with serving.admission.permit(announced):
+            timeout_s = settings.body_timeout_s * max(1.0, settings.batch_mib / settings.body_mib)
+            body = await read_body(request, settings.batch_bytes, timeout_s)
+            kind = request.headers.get("content-type", "")
+            batch = await asyncio.to_thread(Batch, body, kind, serving.limits, parts=parts, request_id=trace.request_id)
+            async with aclosing(writer.lines(batch, at_once=serving.at_once)) as answers:
+                yield answers
+
+    return LineStream(lines)

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from service.requests import serving_of
+from service.requests import admit_caller, serving_of
 
 router = APIRouter(tags=["health"])
 
@@ -12,5 +12,5 @@ router = APIRouter(tags=["health"])
 async def metrics(request: Request) -> Response:
     """Counters, gauges and histograms; no label holds anything that a caller sent."""
     serving = serving_of(request)
-    serving.guard.require(request.headers, "metrics")
+    admit_caller(request, "metrics")
     return Response(generate_latest(serving.telemetry.registry), media_type=CONTENT_TYPE_LATEST)

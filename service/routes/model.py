@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from service.documentation import problems
-from service.requests import serving_of
+from service.requests import admit_caller, serving_of
 from service.schemas import InputBody, ModelCardBody, OutputBody, VariantBody, model_wire
 
 router = APIRouter(prefix="/v1", tags=["model"])
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1", tags=["model"])
 async def model(request: Request) -> ModelCardBody:
     """Name, hashes, input, statements with thresholds, figures with intervals, data, licences and citations."""
     serving = serving_of(request)
-    serving.guard.require(request.headers, "read")
+    admit_caller(request, "read")
     reader = serving.pipeline.reader
     manifest = reader.bundle.manifest
     variants: dict[str, Any] = {name: asdict(one) for name, one in manifest.variants.items()}

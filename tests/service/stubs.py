@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import numpy.typing as npt
 import uvicorn
@@ -20,6 +22,8 @@ from model.reading.findings import Calibration
 from model.reading.statements import VOCABULARY
 from model.reading.waves import Wave, Waves
 from model.signal.spec import SPEC
+from service.server import build_config
+from service.settings import Settings
 
 KEYS = ("NORM", "MI", "AF", "SB")
 
@@ -45,6 +49,13 @@ def write_bundle(folder: Path, *, name: str = "stub", version: str = "1") -> Bun
     return read_bundle(folder)
 
 
+def opened() -> threading.Event:
+    """An event that has happened."""
+    event = threading.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class StubEngine:
     """Logits are the means of the lead rows, so an ECG's own levels show in its own answer."""
@@ -55,13 +66,12 @@ class StubEngine:
     device: str = "cpu"
     batches: list[int] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    gate: threading.Event | None = None
+    gate: threading.Event = field(default_factory=opened)
 
     def run(self, windows: npt.NDArray[np.float32]) -> Outputs:
         with self.lock:
             self.batches.append(len(windows))
-        if self.gate:
-            self.gate.wait(10)
+        self.gate.wait(60)
         if self.seconds:
             time.sleep(self.seconds)
         if float(np.abs(windows).max()) > self.fail_above:
@@ -85,7 +95,7 @@ def no_waves(prepared: Prepared, outputs: Outputs) -> Waves:
 @contextmanager
 def listening(app: FastAPI) -> Iterator[str]:
     """The address of a server on a free port, in a thread, until the block ends."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5))
+    server = uvicorn.Server(build_config(app, Settings(port=0, drain_s=5)))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started and thread.is_alive():
@@ -95,3 +105,17 @@ def listening(app: FastAPI) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+PATIENCE_S = 60.0
+"""Longest wait for an answer: a busy machine is slow, not wrong."""
+
+
+def post(url: str, *, timeout: float = PATIENCE_S, **request: Any) -> httpx.Response:
+    """One request on a connection of its own."""
+    return httpx.post(url, timeout=timeout, **request)
+
+
+def get(url: str) -> httpx.Response:
+    """The same without a body."""
+    return httpx.get(url, timeout=PATIENCE_S)

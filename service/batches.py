@@ -1,0 +1,120 @@
+"""Many ECGs in one body: a line of JSON each, or the records of a .zip; what is wrong with one is said of that one."""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import PurePosixPath
+
+from model.errors import EcgError, MalformedArchiveError, MalformedRecordError, TooLargeError, UnknownFormatError
+from model.files import Limits, decode_body, decode_files
+from model.files.wfdb_header import MAX_HEADER_BYTES, parse_header
+from model.reader import Part
+from service.pipeline import Job
+from service.uploads import Decoder
+
+NDJSON = "application/x-ndjson"
+ZIP = "application/zip"
+MAX_MEMBERS = 50_000
+MAX_RATIO = 20
+"""Unpacked to packed, of a whole archive; signals pack to a third or so."""
+
+_ENTRY = b"PK\x01\x02"
+_JSON = "application/json"
+
+
+class Batch:
+    """The ECGs of one body, one after another.
+
+    Args:
+        body: NDJSON, or a .zip of WFDB records and JSON files in any folders.
+        media_type: which of the two.
+        limits: of each ECG.
+        parts: what to answer of each.
+        request_id: stands in every answer.
+
+    Raises:
+        UnknownFormatError: neither.
+        MalformedArchiveError: not a .zip.
+        TooLargeError: more members, or more bytes when unpacked, than are accepted.
+    """
+
+    def __init__(
+        self, body: bytes, media_type: str, limits: Limits, *, parts: frozenset[Part], request_id: str
+    ) -> None:
+        self._limits = limits
+        self._parts = parts
+        self._request_id = request_id
+        kind = media_type.partition(";")[0].strip().lower()
+        if kind == NDJSON:
+            self._jobs = self._of_lines(body)
+        elif kind == ZIP:
+            self._jobs = self._of_archive(_opened(body))
+        else:
+            raise UnknownFormatError(f"got a content type that is not read, wanted {NDJSON} or {ZIP}")
+
+    def next(self) -> Job | EcgError | None:
+        """The next ECG, or why there is none in its place, or None at the end; not to be called from two threads."""
+        return next(self._jobs, None)
+
+    def _of_lines(self, body: bytes) -> Iterator[Job | EcgError]:
+        start = 0
+        while start < len(body):
+            end = body.find(b"\n", start)
+            end = len(body) if end < 0 else end
+            line = body[start:end].strip()
+            start = end + 1
+            if line:
+                yield self._job(line, partial(decode_body, _JSON, limits=self._limits))
+
+    def _of_archive(self, archive: zipfile.ZipFile) -> Iterator[Job | EcgError]:
+        """In the order of the headers and JSON files in the archive's directory."""
+        members = {PurePosixPath(one.filename): one for one in archive.infolist() if not one.is_dir()}
+        for path in members:
+            if path.suffix.lower() not in {".hea", ".json"} or path.parts[0] == "__MACOSX":
+                continue
+            try:
+                yield self._of_member(archive, members, path)
+            except EcgError as error:
+                yield error
+            except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError):
+                yield MalformedArchiveError("a file of the archive cannot be unpacked")
+
+    def _of_member(
+        self, archive: zipfile.ZipFile, members: dict[PurePosixPath, zipfile.ZipInfo], path: PurePosixPath
+    ) -> Job:
+        """The ECG of a header or of a JSON file."""
+        content = self._unpacked(archive, members[path])
+        if path.suffix.lower() == ".json":
+            return self._job(content, partial(decode_body, _JSON, limits=self._limits))
+        header = parse_header(content[: MAX_HEADER_BYTES + 1])
+        named = [path.with_name(name) for name in dict.fromkeys(signal.file for signal in header.signals)]
+        self._limits.require_members(len(named))
+        if not all(one in members for one in named):
+            raise MalformedRecordError("a signal file that the header names is not there")
+        files = {path.name: content} | {one.name: self._unpacked(archive, members[one]) for one in named}
+        return self._job(b"".join(files.values()), lambda _: decode_files(files, self._limits))
+
+    def _unpacked(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+        if member.file_size > self._limits.unpacked_bytes:
+            raise TooLargeError(
+                f"a file unpacks to {member.file_size} bytes, wanted at most {self._limits.unpacked_bytes}"
+            )
+        return archive.read(member)
+
+    def _job(self, body: bytes, decode: Decoder) -> Job:
+        return Job(body, decode, self._parts, self._request_id, patient=True)
+
+
+def _opened(body: bytes) -> zipfile.ZipFile:
+    """The archive, its directory read and found within bounds."""
+    if body.count(_ENTRY) > MAX_MEMBERS:
+        raise TooLargeError(f"the archive holds more than {MAX_MEMBERS} files")
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(body))
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        raise MalformedArchiveError("the archive cannot be unpacked") from error
+    if sum(one.file_size for one in archive.infolist()) > MAX_RATIO * len(body):
+        raise TooLargeError(f"the archive unpacks to more than {MAX_RATIO} times its size")
+    return archive

@@ -1,0 +1,71 @@
+"""Whether a bundle on its engine answers as it should, proved before anybody is answered by it."""
+
+import numpy as np
+import numpy.typing as npt
+
+from model.bundle import REFERENCE_VARIANT, Bundle
+from model.engine import Engine, OnnxEngine, Outputs
+from model.errors import BundleError
+
+WORST_DIFFERENCE = {"fp32": 1e-3, "fp16": 0.1, "int8": 1.0}
+"""Largest difference of a logit from the reference variant that each precision is let off with."""
+
+BATCH_DIFFERENCE = {"fp32": 1e-4, "fp16": 0.05, "int8": 1e-4}
+"""Largest difference of a logit between a window's answer alone and in a batch."""
+
+
+def require_sound(engine: Engine, bundle: Bundle, *, largest: int) -> None:
+    """Run every power of two up to the largest batch, which also warms them.
+
+    Args:
+        engine: runs the bundle.
+        bundle: says what is to come out.
+        largest: most windows of one batch.
+
+    Raises:
+        BundleError: outputs of another shape, not finite, or that depend on the batch.
+    """
+    windows = _probe(bundle, largest)
+    alone = np.concatenate([_logits(engine.run(windows[row : row + 1]), bundle, 1) for row in range(min(largest, 4))])
+    worst = BATCH_DIFFERENCE[_precision(engine, bundle)]
+    size = 1
+    while size <= largest:
+        together = _logits(engine.run(windows[:size]), bundle, size)
+        rows = min(size, len(alone))
+        if np.abs(together[:rows] - alone[:rows]).max() > worst:
+            raise BundleError(f"{engine.variant} answers a window otherwise in a batch of {size}")
+        size *= 2
+
+
+def require_parity(engine: Engine, bundle: Bundle) -> None:
+    """Hold a variant against the reference on the CPU; raises BundleError where they differ beyond the precision."""
+    if engine.variant == REFERENCE_VARIANT and engine.device == "cpu":
+        return
+    windows = _probe(bundle, 2)
+    reference = OnnxEngine(bundle, variant=REFERENCE_VARIANT, device="cpu")
+    answers = [_logits(one.run(windows), bundle, len(windows)) for one in (engine, reference)]
+    difference = float(np.abs(answers[0] - answers[1]).max())
+    if not difference <= WORST_DIFFERENCE[_precision(engine, bundle)]:
+        raise BundleError(f"{engine.variant} differs from {REFERENCE_VARIANT} by {difference:.2g}")
+
+
+def _precision(engine: Engine, bundle: Bundle) -> str:
+    return bundle.manifest.variants[engine.variant].precision
+
+
+def _probe(bundle: Bundle, count: int) -> npt.NDArray[np.float32]:
+    """Windows (window, lead, sample) of seeded noise and spikes, of the amplitude of an ECG."""
+    spec = bundle.manifest.spec
+    random = np.random.default_rng(11)
+    windows = random.normal(0, 0.05, (count, len(spec.leads), spec.samples))
+    windows[:, :, :: spec.sampling_hz] += random.normal(0, 1, (count, len(spec.leads), 1))
+    return windows.astype(np.float32)
+
+
+def _logits(outputs: Outputs, bundle: Bundle, rows: int) -> npt.NDArray[np.float32]:
+    wanted = (rows, len(bundle.statements))
+    if outputs.logits.shape != wanted:
+        raise BundleError(f"the network answers logits of shape {outputs.logits.shape}, wanted {wanted}")
+    if not np.isfinite(outputs.logits).all():
+        raise BundleError("the network answers numbers that are not finite")
+    return outputs.logits

@@ -1,0 +1,122 @@
+"""Many ECGs in, a line each out, in order; a bad one costs its own line."""
+
+import io
+import json
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service import examples
+from service.app import create_app
+from service.schemas import AnswerBody
+from service.settings import Settings
+from tests.service import bodies
+from tests.service.stubs import StubEngine, listening, no_waves, post
+
+NDJSON = {"content-type": "application/x-ndjson"}
+
+
+def scaled(factor: float) -> dict[str, Any]:
+    body = examples.json_lists()
+    leads: dict[str, list[float]] = body["leads"]  # type: ignore[assignment]
+    return body | {"leads": {name: [factor * value for value in values] for name, values in leads.items()}}
+
+
+def read(answer: httpx.Response) -> list[dict[str, Any]]:
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def many_lines(count: int) -> bytes:
+    lines = [json.dumps(scaled(1 + index / 100)) for index in range(count)]
+    lines[3] = "{}"
+    lines[5] = "not JSON"
+    return "\n\n".join(lines).encode()
+
+
+def test_lines_come_back_in_order_and_a_bad_one_costs_its_own(client: httpx.Client) -> None:
+    lines = read(client.post("/v1/ecgs/batch?include=embedding", content=many_lines(40), headers=NDJSON))
+    assert [line["index"] for line in lines] == list(range(40))
+    assert lines[3]["problem"]["code"] == "missing_rate"
+    assert lines[5]["problem"]["code"] == "malformed_json"
+    good = [line for line in lines if "answer" in line]
+    assert len(good) == 38
+    alone = client.post("/v1/ecgs?include=embedding", json=scaled(1.0)).json()["embedding"][1]
+    for line in good:
+        AnswerBody.model_validate(line["answer"])
+        assert line["answer"]["embedding"][1] == pytest.approx(alone * (1 + line["index"] / 100), rel=1e-3)
+
+
+def archive() -> bytes:
+    """Two records in folders of their own, one without samples, a JSON file, and what is none of these."""
+    record = examples.wfdb_record()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as files:
+        files.writestr("a/example.hea", record["example.hea"])
+        files.writestr("a/example.dat", record["example.dat"])
+        files.writestr("b/example.hea", record["example.hea"])
+        files.writestr("b/notes.txt", "nothing")
+        files.writestr("c/other.json", json.dumps(examples.json_base64()))
+        files.writestr("__MACOSX/a/example.hea", "nothing")
+        files.writestr("d/example.dat", record["example.dat"])
+        files.writestr("d/example.hea", record["example.hea"])
+    return packed.getvalue()
+
+
+def test_an_archive_of_records_is_read_in_the_order_of_its_headers(client: httpx.Client) -> None:
+    headers = {"content-type": "application/zip"}
+    lines = read(client.post("/v1/ecgs/batch?include=findings", content=archive(), headers=headers))
+    assert ["answer" in line for line in lines] == [True, False, True, True]
+    assert lines[1]["problem"]["code"] == "malformed_record"
+    single = client.post("/v1/ecgs?include=findings", **bodies.wfdb()).json()
+    assert lines[0]["answer"]["findings"] == single["findings"] == lines[3]["answer"]["findings"]
+
+
+def test_an_empty_batch_has_no_lines(client: httpx.Client) -> None:
+    assert read(client.post("/v1/ecgs/batch", content=b"\n\n", headers=NDJSON)) == []
+
+
+CLOSED: list[tuple[str, bytes, int, str]] = [
+    ("application/json", b"{}", 415, "unknown_format"),
+    ("application/zip", b"PK", 400, "malformed_archive"),
+    ("application/x-ndjson", b" " * (3 * 2**20), 413, "too_large"),
+]
+
+
+def test_a_batch_that_cannot_be_opened_is_refused_whole(bundle_folder: Path) -> None:
+    app = create_app(Settings(bundle=bundle_folder, batch_mib=2), StubEngine(), no_waves)
+    with listening(app) as url:
+        for kind, content, status, code in CLOSED:
+            refused = post(f"{url}/v1/ecgs/batch", content=content, headers={"content-type": kind})
+            assert (refused.status_code, refused.json()["code"]) == (status, code)
+
+
+def test_a_batch_waits_where_single_ecgs_would_be_refused_and_leaves_room_for_them(bundle_folder: Path) -> None:
+    app = create_app(Settings(bundle=bundle_folder, queue_ecgs=4, workers=1), StubEngine(seconds=0.02), no_waves)
+    lines: list[dict[str, Any]] = []
+
+    def send(url: str) -> None:
+        answer = post(f"{url}/v1/ecgs/batch?include=findings", content=many_lines(30), headers=NDJSON, timeout=120)
+        lines.extend(read(answer))
+
+    with listening(app) as url:
+        batch = threading.Thread(target=send, args=(url,))
+        batch.start()
+        singles = [post(f"{url}/v1/ecgs", **bodies.raw()).status_code for _ in range(3)]
+        batch.join()
+    assert singles == [200] * 3
+    assert sum("answer" in line for line in lines) == 28
+
+
+def test_a_fault_in_one_ecg_leaves_the_others(bundle_folder: Path) -> None:
+    with listening(create_app(Settings(bundle=bundle_folder), StubEngine(fail_above=5.0), no_waves)) as url:
+        content = "\n".join(json.dumps(scaled(factor)) for factor in (1, 20, 1)).encode()
+        lines = read(post(f"{url}/v1/ecgs/batch", content=content, headers=NDJSON))
+    assert ["answer" in line for line in lines] == [True, False, True]
+    assert lines[1]["problem"]["code"] == "engine_failed"
+    assert "SECRET" not in json.dumps(lines)

@@ -1,0 +1,105 @@
+"""A patient's data, planted wherever a system could put it, is found nowhere but in the answer's lead names."""
+
+import io
+import json
+import logging
+import zipfile
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from service import examples
+from service.telemetry import JsonFormatter, TextFormatter
+from tests.service import bodies
+
+CANARY = "Jane-Doe-1970-01-01"
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """Everything that any logger but the client's says, in both forms."""
+    said = io.StringIO()
+    root = logging.getLogger()
+    handlers = [logging.StreamHandler(said), logging.StreamHandler(said)]
+    handlers[0].setFormatter(JsonFormatter())
+    handlers[1].setFormatter(TextFormatter())
+    before = root.level
+    root.setLevel(logging.DEBUG)
+    for handler in handlers:
+        handler.addFilter(lambda record: not record.name.startswith(("httpx", "httpcore")))
+        root.addHandler(handler)
+    yield said
+    for handler in handlers:
+        root.removeHandler(handler)
+    root.setLevel(before)
+
+
+def renamed_record() -> dict[str, bytes]:
+    """The record under the patient's name, with a comment and a lead that carry it too."""
+    files = examples.wfdb_record()
+    header = files["example.hea"].replace(b"example", CANARY.encode())
+    extra = f"{CANARY}.dat 16 1000/mV 16 0 0 0 0 {CANARY}\n# Name: {CANARY}\n#Dx: {CANARY}\n"
+    return {f"{CANARY}.hea": header + extra.encode(), f"{CANARY}.dat": files["example.dat"]}
+
+
+def zip_of(files: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.comment = CANARY.encode()
+        for name, content in files.items():
+            archive.writestr(f"{CANARY}/{name}", content)
+    return packed.getvalue()
+
+
+def requests() -> list[bodies.Request]:
+    """Good and bad requests that carry the canary."""
+    body = examples.json_lists()
+    leads = dict(body["leads"])  # type: ignore[call-overload]
+    commented = {**examples.wfdb_record()}
+    commented["example.hea"] += f"# {CANARY}\n".encode()
+    headers = {"content-type": "application/json", "x-request-id": CANARY, "user-agent": CANARY, "x-patient": CANARY}
+    texts = [
+        body | {"patient": CANARY, CANARY: {"name": CANARY}},
+        body | {"unit": CANARY},
+        body | {"sampling_hz": CANARY},
+        body | {"leads": leads | {CANARY: [0.0] * 500}},
+        body | {"leads": leads | {CANARY: [0.0] * 3}},
+        body | {"leads": {CANARY: [0.0] * 500}},
+        body | {"leads": leads | {CANARY: [CANARY]}},
+        CANARY,
+    ]
+    return [
+        *({"content": json.dumps(text), "headers": headers} for text in texts),
+        {"content": f"{{{CANARY}", "headers": headers},
+        {"content": CANARY, "headers": {"content-type": f"text/{CANARY}"}},
+        {"content": CANARY, "headers": {"content-type": f"multipart/form-data; boundary={CANARY}"}},
+        {"files": [("files", item) for item in commented.items()]},
+        {"files": [("files", item) for item in renamed_record().items()]},
+        {"files": [(CANARY, (CANARY, CANARY.encode()))]},
+        {"files": [("files", (f"{CANARY}.hea", CANARY.encode()))]},
+        {"files": [("files", (f"{CANARY}.zip", zip_of(examples.wfdb_record())))]},
+        {"content": zip_of(renamed_record()), "headers": {"content-type": "application/zip"}},
+        bodies.raw() | {"params": examples.raw_query() | {"leads": CANARY}},
+        bodies.raw() | {"params": examples.raw_query() | {"unit": CANARY}},
+        bodies.raw() | {"params": examples.raw_query() | {"order": CANARY, CANARY: CANARY}},
+        bodies.raw() | {"params": examples.raw_query() | {"sampling_hz": CANARY}},
+        bodies.raw() | {"params": {"include": CANARY}},
+    ]
+
+
+def test_a_patients_data_are_found_nowhere(client: httpx.Client, log: io.StringIO) -> None:
+    statuses = set()
+    for request in requests():
+        answer = client.post("/v1/ecgs", **request)
+        statuses.add(answer.status_code)
+        if answer.status_code != 200:
+            assert CANARY not in answer.text
+        assert CANARY not in str(answer.headers)
+    assert CANARY not in client.get(f"/{CANARY}?q={CANARY}").text
+    assert CANARY not in client.request("PATIENT", "/v1/ecgs").text
+    assert {200, 400, 415, 422} <= statuses
+    assert 500 not in statuses
+    assert CANARY not in client.get("/metrics").text
+    assert '"route": "/v1/ecgs"' in log.getvalue()
+    assert CANARY not in log.getvalue()

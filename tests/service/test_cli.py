@@ -1,0 +1,143 @@
+"""The command `ecg`: reads here and by a server, delineates anything, and fails in one line."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service import examples
+from service.app import create_app
+from service.cli import main
+from service.schemas import AnswerBody
+from service.settings import Settings
+from tests.service.stubs import StubEngine, listening, no_waves
+from tests.training.toy_bundle import write_toy_bundle
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_toy_bundle(tmp_path_factory.mktemp("toy") / "bundle")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two good ECGs and a bad one."""
+    (tmp_path / "ward").mkdir()
+    for name, content in examples.wfdb_record().items():
+        (tmp_path / "ward" / name).write_bytes(content)
+    (tmp_path / "ward" / "other.json").write_text(json.dumps(examples.json_lists()))
+    (tmp_path / "ward" / "zz.json").write_text("{}")
+    return tmp_path / "ward"
+
+
+@pytest.fixture(scope="module")
+def server(bundle_folder: Path) -> Iterator[str]:
+    with listening(create_app(Settings(bundle=bundle_folder), StubEngine(), no_waves)) as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ECG_BUNDLE", "ECG_URL", "ECG_API_KEY", "ECG_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_an_answer_here_is_the_services_answer(folder: Path, bundle: Path, capsys: Capture) -> None:
+    path = str(folder / "example.hea")
+    assert main(["read", path, "--json", "--include", "findings", "--bundle", str(bundle)]) == 0
+    answer = AnswerBody.model_validate_json(capsys.readouterr().out, strict=True)
+    assert answer.model.name == "toy"
+    assert len(answer.findings) == 8
+    assert answer.recording.duration_s == 5
+
+
+def test_a_record_is_found_with_and_without_its_suffix(folder: Path, bundle: Path, capsys: Capture) -> None:
+    said = []
+    for name in ("example", "example.hea"):
+        assert main(["read", str(folder / name), "--json", "--include", "findings", "--bundle", str(bundle)]) == 0
+        said.append(json.loads(capsys.readouterr().out))
+    assert said[0]["findings"] == said[1]["findings"]
+    assert said[0]["recording"] == said[1]["recording"]
+
+
+def test_the_table_names_findings_and_quality(folder: Path, server: str, capsys: Capture) -> None:
+    assert main(["read", str(folder / "example.hea"), "--url", server]) == 0
+    table = capsys.readouterr().out
+    assert "8 leads, 100 Hz, 5 s, quality limited" in table
+    assert "atrial fibrillation" in table
+    assert "90 ms" in table
+    assert "no t wave" in table
+    assert "read by a clinician" in table
+
+
+def test_a_folder_is_read_whole_though_one_ecg_fails(folder: Path, server: str, capsys: Capture) -> None:
+    assert main(["read", str(folder), "--json", "--include", "findings", "--url", server]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["path"] for line in lines] == ["example.hea", "other.json", "zz.json"]
+    assert ["findings" in line for line in lines] == [True, True, False]
+    assert lines[2]["code"] == "missing_rate"
+    assert main(["read", str(folder), "--include", "findings", "--url", server]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("ecg: zz.json: ")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (["read", "nowhere.hea"], 1),
+        (["read", "example.json", "--include", "everything"], 2),
+        (["read", "zz.json"], 1),
+        (["waves", "nowhere.hea", "--json"], 1),
+    ],
+)
+def test_what_fails_says_so_in_one_line(
+    folder: Path, bundle: Path, capsys: Capture, case: tuple[list[str], int]
+) -> None:
+    (command, name, *rest), status = case
+    here = ["--bundle", str(bundle)] if command == "read" else []
+    assert main([command, str(folder / name), *rest, *here]) == status
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert said.err.startswith("ecg: ")
+
+
+def test_a_bundle_or_server_that_is_not_there_says_so(folder: Path, capsys: Capture) -> None:
+    path = str(folder / "example.hea")
+    assert main(["read", path, "--bundle", str(folder)]) == 2
+    assert main(["read", path, "--url", "http://127.0.0.1:9"]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_a_misspelt_setting_stops_the_server_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv("ECG_BUNDEL", "x")
+    assert main(["serve"]) == 2
+    assert capsys.readouterr().err.startswith("ecg: unknown setting ECG_BUNDEL")
+
+
+def test_a_key_is_made_with_its_line(capsys: Capture) -> None:
+    assert main(["key", "ward", "--scopes", "read", "metrics"]) == 0
+    said = capsys.readouterr().out
+    line = json.loads(next(one for one in said.splitlines() if "sha256" in one))
+    assert line["id"] == "ward"
+    assert line["scopes"] == ["metrics", "read"]
+
+
+@pytest.mark.slow
+def test_waves_of_one_lead_of_any_name_and_length(tmp_path: Path, capsys: Capture) -> None:
+    lead = np.tile(examples.simulated_mv()["II"], 5)
+    samples = np.round(lead * 1000).astype("<i2")
+    (tmp_path / "holter.dat").write_bytes(samples.tobytes())
+    (tmp_path / "holter.hea").write_text(f"holter 1 100 {len(samples)}\nholter.dat 16 1000/mV 16 0 0 0 0 CH-3\n")
+    assert main(["waves", str(tmp_path / "holter.hea"), "--json"]) == 0
+    waves = json.loads(capsys.readouterr().out)["waves"]
+    assert set(waves) == {"CH-3"}
+    beats = [wave for wave in waves["CH-3"] if wave["wave"] == "QRS"]
+    assert 25 <= len(beats) <= 32
+    assert all(wave["onset_ms"] < wave["peak_ms"] < wave["offset_ms"] <= 25_000 for wave in waves["CH-3"])
+    assert main(["waves", str(tmp_path / "holter.hea")]) == 0
+    assert "QRS" in capsys.readouterr().out
