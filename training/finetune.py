@@ -26,6 +26,7 @@ from training.state import read_encoder
 from training.windows import WindowStore
 
 NETWORK = "network.pt"
+FIGURES = {"superclass": "super_auroc", "statement": "statement_auroc"}
 
 
 def masked_bce(logits: Tensor, labels: Tensor) -> Tensor:
@@ -99,8 +100,8 @@ class FinetuneTask:
         if self.progress < self.stage.scored_from:
             return {}
         figures = self.score("val")
-        score = (figures["super_auroc"] + figures["statement_auroc"]) / 2
-        if score > self.best:
+        score = float(np.mean(list(figures.values()))) if figures else 0.0
+        if score >= self.best:
             self.best = score
             self._keep(figures)
         return figures
@@ -122,7 +123,7 @@ class FinetuneTask:
         self.best = state["best"]
 
     def score(self, split: Any) -> dict[str, float]:
-        """Macro AUROC of superclasses and statements; records of several windows by their mean logit."""
+        """Macro AUROC of each group that has any, records of several windows by their mean logit."""
         rows = self.data.window_rows(split)
         logits = predict(self.averaged, self.windows, rows)
         records, inverse = np.unique(self.data.window_record[rows], return_inverse=True)
@@ -130,14 +131,13 @@ class FinetuneTask:
         np.add.at(mean, inverse, logits)
         labels = self.data.labels_of(self.keys)[records]
         by_key = _aurocs(mean / np.bincount(inverse)[:, None], labels)
-        groups = {"superclass": "super_auroc", "statement": "statement_auroc"}
+        defined = [
+            (statement_of(key).group, one) for key, one in zip(self.keys, by_key, strict=True) if np.isfinite(one)
+        ]
         return {
-            figure: float(
-                np.nanmean(
-                    [one for key, one in zip(self.keys, by_key, strict=True) if statement_of(key).group == group]
-                )
-            )
-            for group, figure in groups.items()
+            figure: float(np.mean([one for group, one in defined if group == wanted]))
+            for wanted, figure in FIGURES.items()
+            if any(group == wanted for group, _ in defined)
         }
 
     def _keep(self, figures: dict[str, float]) -> None:
@@ -183,6 +183,8 @@ def run(config: Config, data: Path, out: Path, *, device: str = "auto", start: P
     keys = prepared.trainable_keys(minimum=config.finetune.min_positives)
     if not keys:
         raise TrainingError(f"no statement has {config.finetune.min_positives} positives in the train split")
+    if not len(prepared.rows("val")):
+        raise TrainingError(f"{data} has no record in the split val, by which the network is picked")
     task = FinetuneTask(config, prepared, keys, out, resolve_device(device))
     if start is not None:
         task.start_from(read_encoder(start))

@@ -77,7 +77,8 @@ def test_an_encoder_of_other_sizes_is_refused_in_one_line(tmp_path: Path) -> Non
 
 def test_a_record_of_two_windows_is_scored_once(tmp_path: Path) -> None:
     figures = _task(tmp_path).score("val")
-    assert set(figures) == {"super_auroc", "statement_auroc"}
+    assert set(figures) <= {"super_auroc", "statement_auroc"}
+    assert all(np.isfinite(one) for one in figures.values())
     assert 0.0 <= figures["super_auroc"] <= 1.0
 
 
