@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from model.reading.statements import Statement
 
@@ -38,7 +39,7 @@ def calibrated(logits: npt.NDArray[np.floating], calibrations: Sequence[Calibrat
     """Probabilities of (..., statement) logits: sigmoid(slope * logit + intercept), Platt 1999."""
     slopes = np.array([one.slope for one in calibrations])
     intercepts = np.array([one.intercept for one in calibrations])
-    return np.asarray(1.0 / (1.0 + np.exp(-(slopes * logits + intercepts))))
+    return np.asarray(expit(slopes * logits + intercepts))
 
 
 def findings(

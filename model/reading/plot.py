@@ -19,7 +19,7 @@ COLUMNS = (("I", "II", "III"), ("aVR", "aVL", "aVF"), ("V1", "V2", "V3"), ("V4",
 RHYTHM = "II"
 PAPER_S = 10.0
 ROW_MM, MARGIN_MM, LABEL_MM = 30.0, 5.0, 3.5
-REACH_MM = ROW_MM * 0.75  # a deflection may enter the next row, and no further
+REACH_MM = ROW_MM / 2 + MARGIN_MM  # a deflection may enter the next row, and no further
 DRAWN_HZ = 250.0
 COLOURS: dict[WaveKind, str] = {"P": "#1f77b4", "QRS": "#d62728", "T": "#2ca02c"}
 STYLE = (
@@ -67,7 +67,7 @@ def plot_svg(recording: Recording, waves: Waves) -> str:
             f"<style>{STYLE}</style>",
             *_paper(width, height),
             *drawn,
-            f'<text x="{MARGIN_MM:g}" y="{height - 1:g}">25 mm/s  10 mm/mV</text>',
+            f'<text x="{MARGIN_MM:g}" y="{height - 1:g}">25 mm/s, 10 mm/mV</text>',
             "</svg>",
         ]
     )

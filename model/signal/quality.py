@@ -2,13 +2,13 @@
 
 What speaks most is agreement: the leads of one heart show their QRS complexes at the same time, so the slope of a
 usable lead rises and falls with that of the others, and noise, an electrode that is off or a torn cable do not.
-The acceptability of a recording is a logistic rule over six such numbers; its coefficients come from
+The acceptability of a recording is a logistic rule over five such numbers; its coefficients come from
 `training.quality`, fitted on the labelled records of the PhysioNet/Computing in Cardiology Challenge 2011
 (Silva, Moody, Celi, CinC 2011;38:273).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.signal.leads import STANDARD_LEADS, known_leads
+from model.signal.placement import average_beat, chest_looks_swapped, limbs_look_swapped
 from model.signal.preprocess import resample
 from model.signal.recording import Recording
 
@@ -51,7 +52,7 @@ SHORT_S = 10.0  # the length of a standard ECG
 MAINS_HZ = (50.0, 60.0)
 
 ACCEPTABLE_FROM = 0.4  # below one half: withholding a readable ECG costs more than reading a doubtful one
-ACCEPTABILITY = (4.202, -3.453, -2.093, -1.079, -0.765, -1.462, -1.092)
+ACCEPTABILITY = (4.202, -3.453, -2.093, -1.079, -0.765, -1.462)
 """Intercept and weights of `Features.row`, from `training.quality`."""
 
 
@@ -107,7 +108,7 @@ class Features:
     peakedness: npt.NDArray[np.float64]
 
     def row(self) -> npt.NDArray[np.float64]:
-        """What the verdict rests on, (6,): see the comments."""
+        """What the acceptability rests on, (5,): see the comments."""
         blank = self.flat & ~self.railed
         told = np.sort(self.disagreement[~blank])
         told = told if len(told) > 1 else np.ones(2)
@@ -119,7 +120,6 @@ class Features:
                 np.median(told),
                 np.clip(np.log(max(burst, 0.1)), -2.0, 3.0),  # a third of the leads move at least so much
                 float(self.railed.any()),
-                float(blank.sum() > len(blank) / 2),
             ]
         )
 
@@ -127,18 +127,27 @@ class Features:
 def check_quality(recording: Recording) -> Quality:
     """Issues of a recording, lead by lead, and what follows from them."""
     names, signal_mv = _assessed(recording)
-    features = quality_features(signal_mv, recording.sampling_hz)
+    common = _at_common_rate(signal_mv, recording.sampling_hz)
+    features = quality_features(common)
     issues = [*_recording_issues(recording, names), *_lead_issues(names, signal_mv, recording.sampling_hz, features)]
     dead = tuple(name for name, flat in zip(names, features.flat, strict=True) if flat)
-    if acceptability(features) < ACCEPTABLE_FROM or not shows_beats(features):
-        return Quality("unusable", tuple(issues), dead)
-    return Quality("limited" if issues else "good", tuple(issues), dead)
+    found = Quality("limited" if issues else "good", tuple(issues), dead)
+    if not (enough_leads(features) and shows_beats(features) and acceptability(features) >= ACCEPTABLE_FROM):
+        return replace(found, verdict="unusable")
+    if suspected := tuple(_placement_issues(names, common, found.poor_leads)):
+        return Quality("limited", (*found.issues, *suspected), dead)
+    return found
 
 
 def acceptability(features: Features) -> float:
     """How likely a recording is one that readers accept, 0 to 1."""
     intercept, *weights = ACCEPTABILITY
     return float(1 / (1 + np.exp(-(intercept + features.row() @ np.array(weights)))))
+
+
+def enough_leads(features: Features) -> bool:
+    """Whether at least half of the leads are no mere lines."""
+    return bool(features.flat.sum() <= len(features.flat) / 2)
 
 
 def shows_beats(features: Features) -> bool:
@@ -149,12 +158,11 @@ def shows_beats(features: Features) -> bool:
 
 def recording_features(recording: Recording) -> Features:
     """What is known of each lead that is assessed; training and serving both call this."""
-    return quality_features(_assessed(recording)[1], recording.sampling_hz)
+    return quality_features(_at_common_rate(_assessed(recording)[1], recording.sampling_hz))
 
 
-def quality_features(signal_mv: npt.NDArray[np.float32], sampling_hz: float) -> Features:
-    """What is known of each lead of (lead, sample)."""
-    common = resample(signal_mv, sampling_hz, COMMON_HZ).astype(np.float64)
+def quality_features(common: npt.NDArray[np.float64]) -> Features:
+    """What is known of each lead of (lead, sample) at `COMMON_HZ`."""
     moves = np.ptp(_blocks(common, seconds=1.0), axis=2)
     flat = np.quantile(moves, 0.75, axis=1) < FLAT_MV
     railed = flat & (np.abs(np.median(common, axis=1)) > RAIL_MV)
@@ -177,6 +185,20 @@ def _assessed(recording: Recording) -> tuple[tuple[str, ...], npt.NDArray[np.flo
     known = known_leads(recording.signal_mv, recording.leads)
     names = tuple(name for name in STANDARD_LEADS if name in known) or recording.leads
     return names, np.stack([known[name] for name in names])
+
+
+def _at_common_rate(signal_mv: npt.NDArray[np.float32], sampling_hz: float) -> npt.NDArray[np.float64]:
+    return resample(signal_mv, sampling_hz, COMMON_HZ).astype(np.float64)
+
+
+def _placement_issues(names: tuple[str, ...], common: npt.NDArray[np.float64], poor: frozenset[str]) -> Iterator[Issue]:
+    """Whether electrodes look swapped, judged on the leads that can be trusted."""
+    trusted = tuple(name for name in names if name not in poor)
+    beat = average_beat(common[[names.index(name) for name in trusted]]) if trusted else None
+    if beat is not None and limbs_look_swapped(beat, trusted):
+        yield Issue("limb_reversal_suspected")
+    if beat is not None and chest_looks_swapped(beat, trusted):
+        yield Issue("precordial_order_suspected")
 
 
 def _blocks(signal_mv: npt.NDArray[np.float64], *, seconds: float) -> npt.NDArray[np.float64]:
@@ -205,6 +227,8 @@ def _disagreement(signal_mv: npt.NDArray[np.float64], flat: npt.NDArray[np.bool_
 
 def _kurtosis(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Fourth moment over the squared second of each row; zero for a row that does not move."""
+    if values.shape[1] == 0:
+        return np.zeros(len(values))
     squares = (values - values.mean(axis=1, keepdims=True)) ** 2
     return np.asarray((squares**2).mean(axis=1) / np.maximum(squares.mean(axis=1), 1e-12) ** 2)
 
@@ -263,6 +287,6 @@ def _hum_mv(signal_mv: npt.NDArray[np.float32], sampling_hz: float) -> npt.NDArr
 def _mains_wave(mains_hz: float, sampling_hz: float, samples: int) -> npt.NDArray[np.float32]:
     """Cosine and sine at a mains frequency under a Hann window, (sample, 2), scaled so that they tell an amplitude."""
     turns = 2 * np.pi * mains_hz * np.arange(samples) / sampling_hz
-    window = np.hanning(samples)
+    window = np.hanning(samples + 2)[1:-1]  # without its zeros
     waves = np.stack([np.cos(turns), np.sin(turns)], axis=1) * window[:, None] * 2 / window.sum()
     return np.asarray(waves, dtype=np.float32)
