@@ -9,10 +9,9 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from model.bundle import read_bundle
 from service.app import create_app
-from service.serving import Serving, build_engine
-from service.settings import Settings, default_bundle
+from service.serving import Serving
+from service.settings import Settings
 from service.telemetry import set_up_logs
 
 KEEP_ALIVE_S = 75  # longer than the 60 s that balancers keep an idle connection, so that they close first
@@ -27,8 +26,8 @@ def run(settings: Settings) -> None:
         BundleError, EngineError: the bundle does not verify, or not run on the device that was asked for.
     """
     set_up_logs(settings.log_level, settings.log_format)
-    engine = build_engine(settings, read_bundle(settings.bundle or default_bundle()))
-    app = create_app(settings, engine)
+    app = create_app(settings)
+    app.state.serving.load()
     _Server(build_config(app, settings), app.state.serving).run()
 
 

@@ -45,6 +45,7 @@ class Serving:
         self._pipeline: Pipeline | None = None
         self._waves: WavePool | None = None
         self._workers: Workers | None = None
+        self._loaded: tuple[Bundle, Engine] | None = None
         self._reloading = asyncio.Lock()
         self.telemetry.watch_ready(lambda: self.ready)
 
@@ -70,6 +71,14 @@ class Serving:
         limits = batch_limits(self.settings, self.pipeline.reader.engine.device)
         return max(1, min(self.settings.queue_ecgs // 2, 2 * limits.lanes * limits.windows + usable_cores()))
 
+    def load(self) -> None:
+        """Read the bundle and its engine ahead of the start, where what is wrong can be said in one line.
+
+        Raises:
+            SettingsError, BundleError, EngineError: as they say.
+        """
+        self._loaded = self._load()
+
     async def start(self) -> None:
         """Verify the bundle, warm engine and delineators, and become ready.
 
@@ -77,7 +86,10 @@ class Serving:
             BundleError: the bundle is damaged.
             EngineError: it does not run on the device that was asked for.
         """
-        bundle, engine = await asyncio.to_thread(self._load)
+        if self._loaded is None:
+            self._loaded = await asyncio.to_thread(self._load)
+        bundle, engine = self._loaded
+        self._loaded = None
         limits = batch_limits(self.settings, engine.device)
         self._workers = build_workers(lanes=limits.lanes, answers=(self.settings.wave_workers or usable_cores()) + 1)
         delineate, _ = await asyncio.gather(
@@ -100,9 +112,10 @@ class Serving:
             bundle, engine = await asyncio.to_thread(self._load)
             limits = batch_limits(self.settings, engine.device)
             await asyncio.to_thread(require_sound, engine, bundle, largest=limits.windows)
+            delineate = await asyncio.to_thread(self._delineator, bundle)
             if workers is None or self.draining:
                 raise NotReadyError("the service is stopping")
-            self._pipeline = self._open(Reader(bundle, engine, self._delineator(bundle)), limits, workers)
+            self._pipeline = self._open(Reader(bundle, engine, delineate), limits, workers)
             await before.close(self.settings.drain_s)
             return self._pipeline
 
