@@ -52,12 +52,12 @@ def decode_json(body: bytes, limits: Limits = SERVICE_LIMITS) -> Recording:
     fields = _parsed(body)
     sampling_hz = _sampling_hz(fields)
     leads = _leads(fields, limits)
-    _require_keys_once(body, fields)
     encoded = isinstance(next(iter(leads.values())), str)
     scale = millivolts_per(_unit(fields)) / _gain(fields, encoded=encoded)
     samples = _stacked([_decoded(lead) if isinstance(lead, str) else _listed(lead) for lead in leads.values()])
     if not encoded and (b"true" in body or b"false" in body):
         _require_no_booleans(leads.values())
+    _require_keys_once(body, fields)
     limits.require_duration(samples.shape[1], sampling_hz)
     with np.errstate(over="ignore", invalid="ignore"):
         signal_mv = (samples * scale).astype(np.float32)
@@ -178,7 +178,8 @@ def _require_keys_once(body: bytes, fields: Mapping[str, Any]) -> None:
     The strings that were kept must account for every quote of the body that is not an escaped one.
     """
     quotes = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
-    if quotes.count(b'"') == 2 * _strings(fields):
+    leads = {name: lead if isinstance(lead, str) else 0 for name, lead in fields["leads"].items()}  # lists hold none
+    if quotes.count(b'"') == 2 * _strings({**fields, "leads": leads}):
         return
     keys = Counter(text for text, colon in _STRING.findall(body) if colon)
     if any(keys[name.encode()] > 1 for name in fields["leads"]):
@@ -187,9 +188,9 @@ def _require_keys_once(body: bytes, fields: Mapping[str, Any]) -> None:
 
 
 def _strings(value: object) -> int:
-    """Strings in a parsed value, keys included; the numbers of a lead are passed over."""
+    """Strings in a parsed value, keys included."""
     if isinstance(value, dict):
         return sum(1 + _strings(inner) for inner in value.values())
     if isinstance(value, list):
-        return sum(_strings(inner) for inner in value if not isinstance(inner, float | int))
+        return sum(map(_strings, value))
     return int(isinstance(value, str))

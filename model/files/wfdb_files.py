@@ -72,8 +72,9 @@ def decode_record(
     Args:
         files: bare name to content; exactly one header, and at least the signal files that it names.
         limits: caps.
-        uncalibrated: take the format's own word for a gain (200) and a unit (mV) that a header leaves out. Only for
-            callers who look at times and not at amplitudes; `Recording.notes` says so.
+        uncalibrated: take the format's own word for a gain (200) and a unit (mV) that a header leaves out, and leave
+            out leads with gaps while others are whole. Only for callers who look at times and not at amplitudes;
+            `Recording.notes` says so.
 
     Raises:
         MalformedRecordError: the header contradicts itself or the files.
@@ -115,9 +116,9 @@ def _decode(header: Header, files: Mapping[str, bytes], limits: Limits, *, uncal
     per_frame = _shared_rate(main)
     sampling_hz = header.frame_hz * per_frame
     tracks = _tracks(header, files, limits)
-    kept = [
-        track for track in tracks if track.signal in main or _goes_along(track, per_frame, uncalibrated=uncalibrated)
-    ]
+    kept = [one for one in tracks if one.signal in main or _goes_along(one, per_frame, uncalibrated=uncalibrated)]
+    if uncalibrated:
+        kept = [one for one in kept if not one.has_gaps] or kept
     scales = [_millivolts_per_count(track.signal, uncalibrated=uncalibrated) for track in kept]
     if gaps := sum(track.has_gaps for track in kept):
         raise NotFiniteError(f"samples are marked as missing in {gaps} of {len(kept)} leads; gaps are not filled in")

@@ -310,6 +310,19 @@ def test_the_formats_own_defaults_are_taken_only_when_asked_and_said(change: tup
     assert got.leads == ECG.leads
 
 
+def test_leads_with_gaps_are_left_out_only_where_times_count_and_others_are_whole() -> None:
+    samples = bytearray(RECORD["r.dat"])
+    samples[240:242] = b"\x00\x80"
+    files = RECORD | {"r.dat": bytes(samples)}
+    assert code_of(files) == "not_finite"
+    got = decode_record(files, uncalibrated=True)
+    assert got.leads == STANDARD_LEADS[1:]
+    assert got.notes == ("signals_left_out",)
+    with pytest.raises(EcgError) as caught:
+        decode_record(RECORD | {"r.dat": b"\x00\x80" * 30000}, uncalibrated=True)
+    assert caught.value.code == "not_finite"
+
+
 def write(folder: Path, files: Files) -> None:
     for name, content in files.items():
         (folder / name).write_bytes(content)
