@@ -223,7 +223,8 @@ class Batcher:
 
     def _drop(self, entry: _Entry) -> None:
         self._unanswered.discard(entry)
-        with suppress(ValueError):
+        # Not `remove` and its ValueError, whose text would hold the whole signal and cost a millisecond to write.
+        if entry in self._waiting:
             self._waiting.remove(entry)
 
 
