@@ -22,10 +22,11 @@ from service.settings import Settings
 from service.wave_pool import DelineationError
 from tests.service import bodies
 from tests.service.stubs import StubEngine, get, listening, no_waves, post
+from tests.training.toy_bundle import write_toy_bundle
 
 
 @contextmanager
-def serving(bundle: Path, engine: StubEngine, **settings: Any) -> Iterator[str]:
+def serving(bundle: Path, engine: StubEngine | None, **settings: Any) -> Iterator[str]:
     with listening(create_app(Settings(bundle=bundle, workers=2, **settings), engine, no_waves)) as url:
         yield url
 
@@ -52,7 +53,10 @@ def scaled(number: int) -> bodies.Request:
     return bodies.raw() | {"content": content, "params": query}
 
 
-def test_hundreds_at_once_with_bad_ones_and_leavers_between_get_their_own_answer(bundle_folder: Path) -> None:
+@pytest.mark.parametrize("network", ["stub", "onnx"])
+def test_hundreds_at_once_with_bad_ones_and_leavers_between_get_their_own_answer(
+    bundle_folder: Path, tmp_path: Path, network: str
+) -> None:
     async def ask(client: httpx.AsyncClient, number: int) -> float | None:
         if number % 7 == 0:
             bad = await client.post("/v1/ecgs", content=b"{", headers={"content-type": "application/json"})
@@ -75,7 +79,9 @@ def test_hundreds_at_once_with_bad_ones_and_leavers_between_get_their_own_answer
         async with httpx.AsyncClient(base_url=url, limits=limits) as client:
             return list(await asyncio.gather(*(ask(client, number) for number in range(1, 301))))
 
-    with serving(bundle_folder, StubEngine(), queue_ecgs=1000, queue_age_s=1000) as url:
+    engine = StubEngine() if network == "stub" else None
+    folder = bundle_folder if engine else write_toy_bundle(tmp_path / "toy")
+    with serving(folder, engine, queue_ecgs=1000, queue_age_s=1000, batch_windows=4) as url:
         levels = asyncio.run(everybody(url))
         assert post(f"{url}/v1/ecgs", **bodies.raw()).status_code == 200
     one = next(level / (0.5 + number / 200) for number, level in enumerate(levels, start=1) if level)
