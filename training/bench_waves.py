@@ -173,6 +173,11 @@ def table_of(figures: dict[str, MethodFigures]) -> str:
                 *(f"{part.mae:.1f}, {part.bias:+.1f} ± {part.sd:.1f} ({part.missing} missing)" for part in measured),
             ]
         )
-    rows.append(["P in a record without P", *(f"{np.mean(one.false_p):.1f}" for one in figures.values())])
+    rows.append(
+        [
+            "P in a record without P",
+            *(f"{np.mean(one.false_p):.1f}" if one.false_p else "-" for one in figures.values()),
+        ]
+    )
     rows.append(["ms per record", *(f"{one.ms_per_record:.0f}" for one in figures.values())])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)

@@ -23,6 +23,9 @@ _BRIDGE_FRAMES = 3  # a gap of 24 ms inside one wave is doubt, not two waves
 _REFRACTORY_MS = 200.0  # 300 /min
 _SEAM_MS = 40.0  # two windows may place the middle of one wave so far apart
 _FLAT_MV = 0.005
+# Median confidence of the QRS in ten seconds of a lead: at least 0.84 in 330 leads and pairs of six databases without
+# marks, mostly 0.6 to 0.8 in random walks, clipped noise and square waves.
+_TRUSTED = 0.78
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -96,7 +99,7 @@ def delineate(
     flat = np.ptp(rows_mv, axis=1) < _FLAT_MV
     label = np.where(flat[:, None], 0, outputs.label.reshape(len(rows_mv), -1)).astype(np.uint8)
     spans = _decode(label, outputs.probability.reshape(label.shape), outputs.distance.reshape(len(label), 2, -1))
-    spans = _with_peaks(spans, rows_mv, sampling_hz)
+    spans = _with_peaks(_trusted(spans), rows_mv, sampling_hz)
     spans = _joined(spans, np.asarray(starts_s) * 1000.0, windows_mv.shape[2] / sampling_hz * 1000.0, lead_count)
     return _by_lead(_ordered(spans[spans.offset_ms < duration_s * 1000.0 - FRAME_MS]), leads)
 
@@ -128,6 +131,15 @@ def _decode(label: npt.NDArray[np.uint8], probability: npt.NDArray[np.uint8], di
     whole = (first > 0) & (past < label.shape[1])
     lasting = (duration_ms >= _SHORTEST_MS[kind]) & (duration_ms <= _LONGEST_MS[kind])
     return _Spans(row, kind, onset_ms, offset_ms, confidence, onset_ms)[whole & lasting]
+
+
+def _trusted(spans: _Spans) -> _Spans:
+    """Spans of the rows whose QRS complexes the network is sure of, as a rule; a row without any is noise."""
+    qrs = spans[spans.kind == _QRS]
+    order = np.lexsort((qrs.confidence, qrs.row))
+    rows, first, count = np.unique(qrs.row, return_index=True, return_counts=True)
+    median = qrs.confidence[order][first + count // 2]
+    return spans[np.isin(spans.row, rows[median >= _TRUSTED])]
 
 
 def _bridged(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

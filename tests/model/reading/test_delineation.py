@@ -97,6 +97,16 @@ def test_a_lead_without_qrs_has_no_waves() -> None:
     assert one_window(outputs_of([("P", 1000.0, 1100.0), ("T", 1300.0, 1500.0)])) == ()
 
 
+def test_a_lead_whose_qrs_are_doubtful_is_noise() -> None:
+    assert one_window(outputs_of(beats(1000.0, 2000.0, 3000.0), confidence=0.65)) == ()
+
+
+def test_one_doubtful_qrs_is_kept_among_sure_ones() -> None:
+    outputs = outputs_of(beats(1000.0, 2000.0, 3000.0))
+    outputs.probability[0, 0, int(1950 / FRAME_MS) : int(2060 / FRAME_MS)] = 120
+    assert len(one_window(outputs)) == 9
+
+
 def test_of_two_qrs_too_close_the_surer_is_kept() -> None:
     outputs = outputs_of([("QRS", 1000.0, 1090.0), ("QRS", 1150.0, 1240.0)])
     outputs.probability[0, 0, int(1150 / FRAME_MS) : int(1250 / FRAME_MS)] = 100
@@ -177,7 +187,7 @@ def test_derived_leads_follow_einthoven_and_fall_with_a_dead_lead() -> None:
 def test_whatever_the_network_says_the_waves_are_in_order(
     label: npt.NDArray[np.uint8], distance: npt.NDArray[np.int8]
 ) -> None:
-    outputs = WaveOutputs(label, np.full(label.shape, 128, dtype=np.uint8), distance)
+    outputs = WaveOutputs(label, np.full(label.shape, 250, dtype=np.uint8), distance)
     found = delineate(
         outputs,
         signal(leads=3, windows=2),

@@ -1,0 +1,89 @@
+"""The benchmark of waves: who reads which record, the table, and pictures on ECG paper."""
+
+import struct
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.nn.waves import TwelveLeadHead, WaveHeadConfig, WaveNet
+from model.reading.waves import Waves
+from model.signal.leads import STANDARD_LEADS
+from model.signal.recording import Recording
+from tests.model.synthetic import beat_waves, beats, r_peaks_ms
+from training.bench_waves import MethodFigures, delineate_with, run, table_of
+from training.checkpoint import write_checkpoint
+from training.errors import TrainingError
+from training.sources.ludb import KINDS, MarkedRecord, Marks
+from training.wave_metrics import boundary_figures, false_p_waves, interval_figures
+from training.wave_pictures import write_picture
+from training.waves import FOLDS, HEAD, fold_folder, folds
+
+SHAPE = WaveHeadConfig(widths=(4, 6))
+
+
+def record() -> MarkedRecord:
+    """Simulated beats with the waves that were drawn."""
+    waves = beat_waves(r_peaks_ms())["II"]
+    marks = Marks(
+        np.array([KINDS.index(wave.wave) for wave in waves]),
+        np.array([wave.onset_ms for wave in waves]) / 1000,
+        np.array([wave.peak_ms for wave in waves]) / 1000,
+        np.array([wave.offset_ms for wave in waves]) / 1000,
+        (waves[0].onset_ms / 1000, waves[-1].offset_ms / 1000),
+    )
+    return MarkedRecord("1", beats(), (marks,) * len(STANDARD_LEADS))
+
+
+def figures() -> MethodFigures:
+    records, found = [record()], [beat_waves(r_peaks_ms())]
+    return MethodFigures(
+        boundary_figures(records, found), interval_figures(records, found), false_p_waves(records, found), 12.0
+    )
+
+
+def test_an_untrained_head_answers_for_every_lead() -> None:
+    found = delineate_with(TwelveLeadHead(WaveNet(SHAPE).eval()), beats())
+    assert tuple(found) == STANDARD_LEADS
+
+
+def test_the_table_has_a_column_a_method() -> None:
+    lines = table_of({"ours": figures(), "theirs": figures()}).splitlines()
+    assert lines[0] == "|  | ours | theirs |"
+    assert "| QRS onset: F1 %, ms | 100.0, +0.0 ± 0.0 | 100.0, +0.0 ± 0.0 |" in lines
+    assert lines[-1] == "| ms per record | 12 | 12 |"
+
+
+def test_a_picture_is_as_large_as_its_paper(tmp_path: Path) -> None:
+    write_picture(record(), beat_waves(r_peaks_ms()), tmp_path / "1.png")
+    wide, high = struct.unpack(">II", (tmp_path / "1.png").read_bytes()[16:24])
+    assert wide == pytest.approx(250 / 25.4 * 110, abs=1)
+    assert high == pytest.approx(300 / 25.4 * 110, abs=1)
+
+
+def test_each_record_is_read_by_the_head_that_never_saw_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 7
+    for fold in range(FOLDS):
+        state = WaveNet(SHAPE).state_dict()
+        state["out.bias"].fill_(fold)
+        write_checkpoint(fold_folder(tmp_path, fold) / HEAD, {"config": asdict(SHAPE), "state": state})
+    seen: list[int] = []
+
+    def answer(head: TwelveLeadHead, _: Recording) -> Waves:
+        seen.append(round(float(head.net.state_dict()["out.bias"][0])))
+        return {}
+
+    monkeypatch.setattr("training.bench_waves.read_ludb", lambda _: [record()] * count)
+    monkeypatch.setattr("training.bench_waves.second_opinion.delineate", lambda _, **__: {})
+    monkeypatch.setattr("training.bench_waves.delineate_with", answer)
+    run(tmp_path, out=tmp_path / "out", waves=tmp_path, pictures=0)
+    by_record = {int(row): fold for fold, (_, kept) in enumerate(folds(count)) for row in kept}
+    assert seen[-count:] == [by_record[row] for row in range(count)]
+    assert (tmp_path / "out" / "report.md").is_file()
+
+
+def test_nothing_to_judge_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.bench_waves.read_ludb", lambda _: [record()])
+    with pytest.raises(TrainingError, match="a bundle, or both"):
+        run(tmp_path, out=tmp_path / "out")
