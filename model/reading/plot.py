@@ -4,7 +4,7 @@ Twelve leads are laid out as a cart prints them, four columns of 2.5 s by three 
 any other set of leads, one a row. Units of the drawing are millimetres of paper.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ DRAWN_HZ = 250.0
 COLOURS: dict[WaveKind, str] = {"P": "#1f77b4", "QRS": "#d62728", "T": "#2ca02c"}
 STYLE = (
     ".fine{stroke:#f6d5d5;stroke-width:.1}.bold{stroke:#e9a9a9;stroke-width:.2}"
-    ".trace{fill:none;stroke:#111;stroke-width:.25;stroke-linejoin:round}"
+    ".trace{fill:none;stroke:#111;stroke-width:25;stroke-linejoin:round}"
     "text{font-family:sans-serif;font-size:3.5px;fill:#111}"
 )
 
@@ -103,7 +103,7 @@ def _paper(width: float, height: float) -> Iterator[str]:
 def _strip(strip: _Strip, lead_mv: npt.NDArray[np.float32], sampling_hz: float, waves: Waves) -> Iterator[str]:
     """Marks, trace and name of one strip, in the order in which they lie on the paper."""
     yield from _marks(strip, waves)
-    yield f'<path class="trace" d="{_trace(strip, lead_mv, sampling_hz)}"/>'
+    yield f'<path class="trace" transform="scale(.01)" d="{_trace(strip, lead_mv, sampling_hz)}"/>'
     yield f'<text x="{strip.left_mm + 1:g}" y="{strip.zero_mm - ROW_MM / 2 + LABEL_MM:g}">{_escaped(strip.lead)}</text>'
 
 
@@ -121,17 +121,14 @@ def _marks(strip: _Strip, waves: Waves) -> Iterator[str]:
 
 
 def _trace(strip: _Strip, lead_mv: npt.NDArray[np.float32], sampling_hz: float) -> str:
-    """The path of the stretch, its median on the baseline, what reaches too far cut off."""
+    """The path of the stretch in hundredths of a millimetre, its median on the baseline, what reaches too far cut."""
     first, last = round(strip.from_s * sampling_hz), round(strip.to_s * sampling_hz)
     step = max(1, round(sampling_hz / DRAWN_HZ))
     shown = lead_mv[first:last:step]
     x_mm = strip.left_mm + np.arange(len(shown)) * step / sampling_hz * MM_PER_S
     y_mm = strip.zero_mm - np.clip((shown - np.median(shown)) * MM_PER_MV, -REACH_MM, REACH_MM)
-    return _path(np.round(x_mm, 2).tolist(), np.round(y_mm, 2).tolist())
-
-
-def _path(x_mm: Sequence[float], y_mm: Sequence[float]) -> str:
-    return "M" + "L".join(f"{x:g} {y:g}" for x, y in zip(x_mm, y_mm, strict=True))
+    points = np.round(np.stack([x_mm, y_mm], axis=1) * 100).astype(np.int64)
+    return "M" + " ".join(map(str, points.ravel().tolist()))
 
 
 def _escaped(name: str) -> str:

@@ -9,10 +9,12 @@ Wavelets (`dwt`): Martinez JP et al., IEEE Trans Biomed Eng 2004;51:570.
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from scipy import signal as dsp
 
 from model.reading.beats import BEAT_GAP_MS, leads_needed
 from model.reading.cautions import caution
@@ -26,6 +28,7 @@ from model.signal.recording import Recording
 Method = Literal["prominence", "dwt"]
 
 RATE_HZ = 500
+SHORTEST = 50  # samples, under which the filters have no room and no beat fits
 LETTERS: dict[WaveKind, str] = {"P": "P", "QRS": "R", "T": "T"}
 DURATION_MS: dict[WaveKind, tuple[float, float]] = {"P": (30.0, 220.0), "QRS": (30.0, 260.0), "T": (50.0, 500.0)}
 ALIKE = 0.6  # median correlation of a lead's beats with its median beat
@@ -61,11 +64,11 @@ def delineate(recording: Recording, *, method: Method = "prominence", whole: boo
             where it marks no bound, for comparisons.
     """
     known = known_leads(recording.signal_mv, recording.leads)
-    signal_mv = resample(np.stack(list(known.values())), recording.sampling_hz, RATE_HZ)
+    clean_mv = _clean(resample(np.stack(list(known.values())), recording.sampling_hz, RATE_HZ))
     poor = check_quality(recording).poor_leads if whole else frozenset()
     found = {
         name: _Lead(()) if name in poor else _delineate_lead(lead_mv, method)
-        for name, lead_mv in zip(known, signal_mv, strict=True)
+        for name, lead_mv in zip(known, clean_mv, strict=True)
     }
     if not whole:
         return {name: lead.waves for name, lead in found.items()}
@@ -96,14 +99,27 @@ class _Lead:
         self.alike = np.empty(0) if alike is None else alike
 
 
-def _delineate_lead(lead_mv: npt.NDArray[np.float32], method: Method) -> _Lead:
-    """Marks of one lead at `RATE_HZ`; none where neurokit2 fails."""
+def _clean(signal_mv: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """What `neurokit2.ecg_clean` does, of all leads at once: high-pass at 0.5 Hz, mean over one period of 50 Hz."""
+    if signal_mv.shape[1] <= SHORTEST:
+        return signal_mv.astype(np.float64)
+    drift_free = dsp.sosfiltfilt(_highpass(), signal_mv, axis=-1)
+    period = np.full(RATE_HZ // 50, 50 / RATE_HZ)
+    return np.asarray(dsp.filtfilt(period, [1.0], drift_free, axis=-1))
+
+
+@cache
+def _highpass() -> npt.NDArray[np.float64]:
+    return np.asarray(dsp.butter(5, 0.5, "highpass", fs=RATE_HZ, output="sos"))
+
+
+def _delineate_lead(clean: npt.NDArray[np.float64], method: Method) -> _Lead:
+    """Marks of one filtered lead at `RATE_HZ`; none where neurokit2 fails."""
     import neurokit2 as nk
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            clean = nk.ecg_clean(lead_mv, sampling_rate=RATE_HZ)
             clean = np.insert(clean, 0, clean[0])  # neurokit2 drops marks at sample 0, and with them the order
             peaks = np.asarray(nk.ecg_findpeaks(clean, sampling_rate=RATE_HZ)["ECG_R_Peaks"], dtype=np.int64)
             _, marks = nk.ecg_delineate(clean, peaks, sampling_rate=RATE_HZ, method=method)

@@ -6,7 +6,7 @@ under 50 Hz, since databases published at 100 Hz hold nothing above it.
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -102,7 +102,10 @@ def resample(signal_mv: npt.NDArray[np.float32], from_hz: float, to_hz: float) -
     ratio = Fraction(to_hz / from_hz).limit_denominator(2000)
     if ratio == 1:
         return signal_mv
-    resampled = dsp.resample_poly(signal_mv, ratio.numerator, ratio.denominator, axis=-1, padtype="line")
+    taps = _antialias(max(ratio.numerator, ratio.denominator))
+    resampled = dsp.resample_poly(  # type: ignore[call-overload]  # the stubs know no window that is an array of taps
+        signal_mv, ratio.numerator, ratio.denominator, axis=-1, window=taps, padtype="line"
+    )
     return np.asarray(resampled, dtype=np.float32)
 
 
@@ -112,6 +115,12 @@ def _window_starts(samples: int, spec: InputSpec) -> list[int]:
     stride = round(spec.stride_s * spec.sampling_hz)
     starts = list(range(0, last + 1, stride))
     return starts if starts[-1] == last else [*starts, last]
+
+
+@lru_cache(maxsize=16)
+def _antialias(larger: int) -> npt.NDArray[np.float32]:
+    """The anti-alias filter of scipy itself for a ratio with this larger term; its design costs 0.5 ms a call."""
+    return np.asarray(dsp.firwin(20 * larger + 1, 1 / larger, window=("kaiser", 5.0)), dtype=np.float32)
 
 
 @cache

@@ -167,7 +167,7 @@ def quality_features(common: npt.NDArray[np.float64]) -> Features:
     moves = np.ptp(_blocks(common, seconds=1.0), axis=2)
     flat = np.quantile(moves, 0.75, axis=1) < FLAT_MV
     railed = flat & (np.abs(np.median(common, axis=1)) > RAIL_MV)
-    baseline = np.median(_blocks(common, seconds=0.5), axis=2)
+    baseline = _blocks(common, seconds=0.5).mean(axis=2)
     tens = max(1, moves.shape[1] // 10)
     burst = np.stack([stretch.max(axis=1) for stretch in np.array_split(moves, tens, axis=1)])
     return Features(

@@ -21,7 +21,7 @@ def drawn(recording: Recording, waves: Waves) -> ET.Element:
 
 def traces(root: ET.Element) -> list[list[tuple[float, float]]]:
     paths = [path.attrib["d"] for path in root.iter(f"{SVG}path") if path.attrib["class"] == "trace"]
-    return [[(float(x), float(y)) for x, y in re.findall(r"([-\d.]+) ([-\d.]+)", path)] for path in paths]
+    return [[(int(x) / 100, int(y) / 100) for x, y in re.findall(r"(-?\d+) (-?\d+)", path)] for path in paths]
 
 
 def test_twelve_leads_come_as_a_cart_prints_them_with_a_rhythm_strip() -> None:

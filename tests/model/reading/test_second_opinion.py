@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from model.reading.measurements import Measurement, measure
-from model.reading.second_opinion import delineate, delineate_classically, second_opinion_cautions
+from model.reading.second_opinion import RATE_HZ, _clean, delineate, delineate_classically, second_opinion_cautions
 from model.reading.waves import Waves
 from model.signal.leads import STANDARD_LEADS
 from model.signal.quality import check_quality
@@ -111,6 +111,14 @@ def test_marks_as_they_are_may_miss_bounds_and_are_not_judged() -> None:
     noise = Recording(WHITE[:2].astype(np.float32), 500, ("I", "V2"))
     assert any(delineate(noise, whole=False).values())
     assert delineate(Recording(np.zeros((1, 5000), np.float32), 500, ("V2",)), whole=False) == {"V2": ()}
+
+
+def test_all_leads_at_once_are_cleaned_as_neurokit2_cleans_one() -> None:
+    import neurokit2
+
+    row = STANDARD_LEADS.index("V2")
+    one = neurokit2.ecg_clean(beats().signal_mv[row], sampling_rate=RATE_HZ)
+    np.testing.assert_allclose(_clean(beats().signal_mv)[row], one, atol=1e-6)
 
 
 def test_as_a_delineator_it_takes_what_a_reader_prepared_and_can_be_sent_to_a_process(

@@ -1,11 +1,14 @@
 """A recording to windows: the same at any rate, zero phase, dead leads masked, short ones padded, long ones cut."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+from scipy import signal as dsp
 
 from model.errors import MissingLeadError, TooShortError
 from model.signal.leads import MODEL_LEADS, STANDARD_LEADS
-from model.signal.preprocess import preprocess
+from model.signal.preprocess import preprocess, resample
 from model.signal.recording import Recording
 from model.signal.spec import SPEC
 from tests.model.synthetic import beats, r_peaks_ms
@@ -104,3 +107,11 @@ def test_artefacts_are_cut_at_the_clip() -> None:
     recording = beats()
     recording.signal_mv[0, 2500:2600] = 500.0
     assert np.abs(preprocess(recording, SPEC).signal_mv).max() <= SPEC.clip_mv
+
+
+@pytest.mark.parametrize("sampling_hz", [100.0, 128.0, 257.0, 360.0, 500.0, 1000.0])
+def test_resampling_is_scipys_to_the_last_bit(sampling_hz: float) -> None:
+    signal_mv = beats(sampling_hz=sampling_hz).signal_mv
+    ratio = Fraction(250 / sampling_hz).limit_denominator(2000)
+    theirs = dsp.resample_poly(signal_mv, ratio.numerator, ratio.denominator, axis=-1, padtype="line")
+    np.testing.assert_array_equal(resample(signal_mv, sampling_hz, 250), theirs)
