@@ -126,7 +126,7 @@ def measure(
     if quality.verdict == "unusable":
         return _absent("unusable_recording"), {lead: LeadMeasurements() for lead in waves}
     signals = known_leads(recording.signal_mv, recording.leads)
-    leads = _usable(recording, waves, quality)
+    leads = tuple(lead for lead in _usable(recording, waves, quality) if lead in signals)
     beats = match_beats(waves, leads)
     if beats.count == 0:
         return _absent("too_few_beats" if leads else "no_usable_leads"), {lead: LeadMeasurements() for lead in waves}

@@ -1,7 +1,11 @@
 """What is measured from waves whose truth is known, and why a number is absent."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from model.reading.measurements import (
     ABSENT,
@@ -11,7 +15,7 @@ from model.reading.measurements import (
     measure,
     rhythm_cautions,
 )
-from model.reading.waves import Wave, Waves
+from model.reading.waves import Wave, WaveKind, Waves
 from model.signal.leads import CHEST_LEADS, LIMB_ALGEBRA, MODEL_LEADS, STANDARD_LEADS
 from model.signal.quality import Issue, Quality
 from model.signal.recording import Recording
@@ -19,6 +23,7 @@ from tests.model.synthetic import Truth, beat_waves, beats, r_peaks_ms
 
 GOOD = Quality("good")
 TRUTH = Truth()
+KINDS: tuple[WaveKind, ...] = ("P", "QRS", "T")
 
 
 def values(measured: dict[str, Measurement]) -> dict[str, float | None]:
@@ -232,6 +237,33 @@ def test_waves_at_the_very_edges_of_the_recording_do_no_harm() -> None:
     measured, leads = measure(beats(peaks_ms=peaks), beat_waves(peaks), GOOD)
     assert measured["qrs_ms"].value == pytest.approx(TRUTH.qrs_ms)
     assert leads["V5"].r_mv is not None
+
+
+def test_waves_of_a_lead_that_the_recording_does_not_have_are_left_out() -> None:
+    alone = Recording(beats().signal_mv[1:2], 500, ("II",))
+    measured, leads = measure(alone, beat_waves(r_peaks_ms()), GOOD)
+    assert measured["qt_ms"].leads == 1
+    assert leads["V1"] == LeadMeasurements()
+
+
+def drawn_waves(draw: st.DrawFn) -> tuple[Wave, ...]:
+    """Waves at any place of a recording of ten seconds, in any order of kinds."""
+    times = sorted(draw(st.lists(st.floats(0, 10_000), max_size=30)))
+    kinds: list[WaveKind] = draw(st.lists(st.sampled_from(KINDS), min_size=10, max_size=10))
+    triples = zip(times[::3], times[1::3], times[2::3], strict=False)
+    return tuple(Wave(kind, *triple, 0.5) for kind, triple in zip(kinds, triples, strict=False))
+
+
+@given(st.dictionaries(st.sampled_from(STANDARD_LEADS), st.composite(drawn_waves)()))
+@settings(max_examples=60, deadline=None)
+def test_any_waves_give_numbers_or_reasons(waves: Waves) -> None:
+    measured, leads = measure(beats(sampling_hz=250), waves, GOOD)
+    for one in measured.values():
+        assert (one.value is None) == (one.absent in ABSENT)
+        assert one.value is None or np.isfinite(one.value)
+        assert one.spread is None or one.spread >= 0
+    assert set(leads) == set(waves)
+    assert all(value is None or np.isfinite(value) for lead in leads.values() for value in astuple(lead))
 
 
 def test_reasons_are_a_closed_vocabulary() -> None:
