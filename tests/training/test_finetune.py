@@ -43,7 +43,7 @@ def test_unknown_labels_have_no_say() -> None:
     logits = torch.zeros(2, 3, requires_grad=True)
     loss = masked_bce(logits, torch.tensor([[1, -1, 0], [-1, -1, 1]]))
     assert loss.item() == pytest.approx(np.log(2))
-    loss.backward()
+    torch.autograd.backward(loss)
     assert logits.grad is not None
     assert torch.equal(logits.grad != 0, torch.tensor([[True, False, True], [False, False, True]]))
 
@@ -56,7 +56,7 @@ def test_nothing_known_is_no_loss_and_no_nan() -> None:
 def test_each_phase_trains_its_part(tmp_path: Path, progress: float, trained: str) -> None:
     task = _task(tmp_path, detail_alone=0.3, frozen=0.6, crop_patches=25)
     torch.nn.init.normal_(task.network.head.linear.weight)
-    task.loss(np.arange(6), np.random.default_rng(0), progress).backward()
+    torch.autograd.backward(task.loss(np.arange(6), np.random.default_rng(0), progress))
     network = task.network
     assert network.head.detail is not None
     learned = {
@@ -84,7 +84,7 @@ def test_a_record_of_two_windows_is_scored_once(tmp_path: Path) -> None:
 
 def test_a_resumed_task_has_the_same_averages(tmp_path: Path) -> None:
     first, second = _task(tmp_path), _task(tmp_path)
-    first.loss(np.arange(6), np.random.default_rng(0), 1.0).backward()
+    torch.autograd.backward(first.loss(np.arange(6), np.random.default_rng(0), 1.0))
     first.optimizer.step()
     first.after_step(0.5)
     second.load_state(first.state())

@@ -8,10 +8,10 @@ from model.nn.config import EncoderConfig
 from model.nn.encoder import Encoder
 
 
-def _encoders(**sizes: int) -> tuple[Encoder, Encoder]:
+def _encoders() -> tuple[Encoder, Encoder]:
     torch.manual_seed(0)
-    masked = Encoder(EncoderConfig(dim=32, depth=2, heads=2, factorised=False, **sizes))
-    factorised = Encoder(EncoderConfig(dim=32, depth=2, heads=2, factorised=True, **sizes))
+    masked = Encoder(EncoderConfig(dim=32, depth=2, heads=2, factorised=False))
+    factorised = Encoder(EncoderConfig(dim=32, depth=2, heads=2, factorised=True))
     factorised.load_state_dict(masked.state_dict())
     return masked, factorised
 
