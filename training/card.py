@@ -28,12 +28,13 @@ calibration do: re-fit those with `python -m training calibrate` on local record
 vocabulary and not among the outputs had too few examples, and its absence from an answer says nothing."""
 
 
-def run(bundle: Path, runs: Path) -> dict[str, object]:
+def run(bundle: Path, runs: Path, *, note: str = "") -> dict[str, object]:
     """Write the card of a bundle, and put the logs of the runs that made it beside.
 
     Args:
         bundle: its folder, exported, calibrated and scored with `evaluate --into-bundle`.
         runs: folder of the runs that made it: `pretrain`, `finetune` and, where there was one, `waves`.
+        note: what a reader should know besides, such as what an ablation showed.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -45,7 +46,7 @@ def run(bundle: Path, runs: Path) -> dict[str, object]:
     logs = {stage: _read_log(runs / stage / LOG) for stage in STAGES if (runs / stage).is_dir()}
     for stage in logs:
         shutil.copyfile(runs / stage / LOG, bundle / f"{stage}.jsonl")
-    (bundle / CARD).write_text("\n".join(_lines(opened, logs)) + "\n", encoding="utf-8")
+    (bundle / CARD).write_text("\n".join(_lines(opened, logs, note)) + "\n", encoding="utf-8")
     return {"card": str(bundle / CARD), "logs": sorted(logs)}
 
 
@@ -56,13 +57,14 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
         raise TrainingError(f"{path} is missing or no log") from None
 
 
-def _lines(bundle: Bundle, logs: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _lines(bundle: Bundle, logs: dict[str, list[dict[str, Any]]], note: str) -> list[str]:
     manifest = bundle.manifest
     return [
         f"# {manifest.name} {manifest.version}",
         "",
         *_made_of(manifest, logs),
         "",
+        *([note, ""] if note else []),
         "## Figures",
         "",
         *_figures(manifest.metrics["test"]),
@@ -116,7 +118,7 @@ def _stage_row(stage: str, log: list[dict[str, Any]]) -> str:
 
 def _figures(test: dict[str, Any]) -> list[str]:
     rows = [
-        f"{test['n']} test records; intervals are 95 % bootstrap.",
+        f"{test['n']} test records; intervals are 95 % bootstrap, which for a calibration error lies above its value.",
         "",
         "| figure | value | 95 % interval |",
         "| --- | --- | --- |",

@@ -207,6 +207,7 @@ def _bundle_stages(stages: Stages) -> None:
     add = _stage(stages, "card", "write the model card of a scored bundle, and the logs of its runs beside it")
     add("--bundle", type=Path, required=True, help="folder with manifest.json")
     add("--runs", type=Path, required=True, help="folder that holds the runs pretrain, finetune and waves")
+    add("--note", default="", help="what a reader of the card should know besides")
     add = _stage(stages, "parity", "compare every variant of a bundle with torch on real records")
     add("--bundle", type=Path, required=True, help="folder with manifest.json")
     add("--data", type=Path, required=True, help="a prepared folder, or a database as published")
