@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
-METHOD = "S. Kim, ECG-JEPA: a joint-embedding predictive architecture for 12-lead ECG, 2024, arXiv:2410.08559"
+METHOD = (
+    "S. Kim, Learning General Representation of 12-Lead Electrocardiogram with a Joint-Embedding Predictive "
+    "Architecture, 2024, arXiv:2410.08559"
+)
 
 
 @dataclass(frozen=True)
