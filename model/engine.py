@@ -1,6 +1,8 @@
 """Runs a bundle's network: the Engine protocol and its onnxruntime implementation."""
 
+import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +11,8 @@ import onnxruntime as ort
 
 from model.bundle import Bundle
 from model.errors import EngineError
+
+_log = logging.getLogger(__name__)
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -66,21 +70,9 @@ class OnnxEngine:
     """
 
     def __init__(self, bundle: Bundle, *, variant: str | None = None, device: str = "auto", threads: int = 1) -> None:
-        self._device = resolve_device(device)
-        self._variant = variant or _default_variant(bundle, self._device)
-        if self._variant not in bundle.manifest.variants:
-            raise EngineError(f"the bundle has no variant {self._variant}")
-        path = bundle.folder / bundle.manifest.variants[self._variant].file
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        try:
-            self._session = ort.InferenceSession(path, options, providers=[PROVIDERS[self._device]])
-        except Exception as error:
-            raise EngineError(f"{self._variant} cannot be loaded: {type(error).__name__}") from error
-        # onnxruntime falls back to the CPU in silence when a provider's libraries are missing.
-        if PROVIDERS[self._device] not in self._session.get_providers():
-            raise EngineError(f"asked for {self._device} and onnxruntime gave {self._session.get_providers()}")
+        if device != "auto" and device not in PROVIDERS:
+            raise EngineError(f"unknown device {device}; one of auto, {', '.join(PROVIDERS)}")
+        self._device, self._variant, self._session = _open(bundle, variant, device, threads)
         self._names = [output.name for output in self._session.get_outputs()]
 
     @property
@@ -106,22 +98,43 @@ class OnnxEngine:
         return Outputs(values.pop("logits"), values.pop("embedding"), values)
 
 
-def resolve_device(device: str) -> str:
-    """`auto` becomes cuda where onnxruntime lists it and a session accepts it, else cpu; others stay as asked."""
-    if device == "auto":
-        return "cuda" if _cuda_works() else "cpu"
-    if device not in PROVIDERS:
-        raise EngineError(f"unknown device {device}; one of auto, {', '.join(PROVIDERS)}")
-    return device
+Opened = tuple[str, str, ort.InferenceSession]
 
 
-def _cuda_works() -> bool:
-    """Whether this machine has a card; the provider is listed even where its libraries are missing."""
-    if PROVIDERS["cuda"] not in ort.get_available_providers():
-        return False
-    from pathlib import Path
+def _open(bundle: Bundle, variant: str | None, device: str, threads: int) -> Opened:
+    """Device, variant and session; `auto` takes a card that works, else the CPU, and others are given or refused."""
+    if device != "auto":
+        return _open_on(bundle, variant, device, threads)
+    if not _has_card():
+        return _open_on(bundle, variant, "cpu", threads)
+    try:
+        return _open_on(bundle, variant, "cuda", threads)
+    except EngineError as error:
+        _log.warning("a card is there and cannot be used, the CPU serves: %s", error.detail)
+        return _open_on(bundle, variant, "cpu", threads)
 
-    return Path("/dev/nvidiactl").exists()
+
+def _open_on(bundle: Bundle, variant: str | None, device: str, threads: int) -> Opened:
+    name = variant or _default_variant(bundle, device)
+    if name not in bundle.manifest.variants:
+        raise EngineError(f"the bundle has no variant {name}")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    path = bundle.folder / bundle.manifest.variants[name].file
+    try:
+        session = ort.InferenceSession(path, options, providers=[PROVIDERS[device]])
+    except Exception as error:
+        raise EngineError(f"{name} cannot be loaded: {type(error).__name__}") from error
+    # onnxruntime falls back to the CPU in silence when a provider's libraries are missing.
+    if PROVIDERS[device] not in session.get_providers():
+        raise EngineError(f"asked for {device} and onnxruntime gave {', '.join(session.get_providers())}")
+    return device, name, session
+
+
+def _has_card() -> bool:
+    """Whether this machine has an NVIDIA card; onnxruntime lists its provider even where there is none."""
+    return PROVIDERS["cuda"] in ort.get_available_providers() and Path("/dev/nvidiactl").exists()
 
 
 def _default_variant(bundle: Bundle, device: str) -> str:

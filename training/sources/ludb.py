@@ -16,7 +16,6 @@ from model.reading.waves import WaveKind
 from model.signal.leads import STANDARD_LEADS
 from model.signal.recording import Recording
 
-CITATION = "Kalyakulina et al., LUDB 1.0.1, PhysioNet, 2021, https://doi.org/10.13026/eegm-h675, ODC-By 1.0"
 KINDS: tuple[WaveKind, ...] = ("P", "QRS", "T")
 _SYMBOLS = {"p": 0, "N": 1, "t": 2}
 
