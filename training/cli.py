@@ -128,6 +128,8 @@ def _train_stages(stages: Stages) -> None:
             add("--rhythms", type=Path, help="a prepared folder whose fibrillation teaches when there is no P")
         if name != "pretrain":
             add("--from", dest="start", type=Path, help="checkpoint or bundle to start from; from scratch without")
+        if name == "finetune":
+            add("--whole", action="store_true", help="take up the head of `--from` too, not its encoder alone")
 
 
 def _calibrate(stages: Stages) -> None:

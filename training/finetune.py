@@ -22,10 +22,11 @@ from training.errors import TrainingError
 from training.loop import Rows, train
 from training.metrics import auroc
 from training.optim import adamw, layerwise_scales
-from training.state import read_encoder
+from training.state import Trained, read_encoder, read_trained
 from training.windows import WindowStore
 
 NETWORK = "network.pt"
+LAST_LAYER = "head.linear."
 FIGURES = {"superclass": "super_auroc", "statement": "statement_auroc"}
 
 
@@ -71,10 +72,24 @@ class FinetuneTask:
 
     def start_from(self, encoder: dict[str, Tensor]) -> None:
         """Take a pretrained encoder's weights."""
+        self._take(self.network.encoder, encoder, "encoder")
+
+    def continue_from(self, trained: Trained) -> None:
+        """Take a fine-tuned network's weights; a statement that is new to it starts at zero."""
+        weights = dict(trained.weights)
+        shared = [(row, trained.keys.index(key)) for row, key in enumerate(self.keys) if key in trained.keys]
+        here, there = (list(rows) for rows in zip(*shared, strict=True)) if shared else ([], [])
+        for name, start in self.network.head.linear.state_dict(prefix=LAST_LAYER).items():
+            old = weights[name]
+            weights[name] = start.new_zeros(len(self.keys), *old.shape[1:])
+            weights[name][here] = old[there].to(start)
+        self._take(self.network, weights, "network")
+
+    def _take(self, module: nn.Module, weights: dict[str, Tensor], what: str) -> None:
         try:
-            self.network.encoder.load_state_dict(encoder)
+            module.load_state_dict(weights)
         except RuntimeError as error:
-            raise TrainingError(f"the encoder has other sizes than [model]: {str(error).splitlines()[-1]}") from None
+            raise TrainingError(f"the {what} has other sizes than [model]: {str(error).splitlines()[-1]}") from None
         self.averaged.module.load_state_dict(self.network.state_dict())
 
     def loss(self, rows: Rows, random: np.random.Generator, progress: float) -> Tensor:
@@ -163,7 +178,9 @@ def predict(
     return torch.cat(parts).numpy()
 
 
-def run(config: Config, data: Path, out: Path, *, device: str = "auto", start: Path | None = None) -> dict[str, object]:
+def run(
+    config: Config, data: Path, out: Path, *, device: str = "auto", start: Path | None = None, whole: bool = False
+) -> dict[str, object]:
     """Fine-tune on the train split of a prepared folder.
 
     Args:
@@ -172,6 +189,7 @@ def run(config: Config, data: Path, out: Path, *, device: str = "auto", start: P
         out: folder of the run; a checkpoint there is resumed.
         device: `auto`, or a device of torch.
         start: an encoder's file to start from; from scratch without.
+        whole: `start` is a fine-tuned network or a bundle, whose head is taken up too, statement by statement.
 
     Returns:
         Where the network lies, and its val figure.
@@ -179,6 +197,8 @@ def run(config: Config, data: Path, out: Path, *, device: str = "auto", start: P
     Raises:
         TrainingError: data or a checkpoint that cannot be used, or no statement with enough positives.
     """
+    if whole and start is None:
+        raise TrainingError("--whole continues a network; name it with --from")
     prepared = read_prepared(data)
     keys = prepared.trainable_keys(minimum=config.finetune.min_positives)
     if not keys:
@@ -186,7 +206,9 @@ def run(config: Config, data: Path, out: Path, *, device: str = "auto", start: P
     if not len(prepared.rows("val")):
         raise TrainingError(f"{data} has no record in the split val, by which the network is picked")
     task = FinetuneTask(config, prepared, keys, out, resolve_device(device))
-    if start is not None:
+    if start is not None and whole:
+        task.continue_from(read_trained(start))
+    elif start is not None:
         task.start_from(read_encoder(start))
     train(task, prepared.window_rows("train"), config.finetune, out)
     return {"network": str(out / NETWORK), "val": task.best}

@@ -10,7 +10,8 @@ import torch
 from training.config import Config, ModelConfig
 from training.dataset import PreparedSet
 from training.errors import TrainingError
-from training.finetune import FinetuneTask, masked_bce
+from training.finetune import FinetuneTask, masked_bce, run
+from training.state import Trained
 
 KEYS = ("NORM", "MI", "AF")
 
@@ -73,6 +74,33 @@ def test_an_encoder_of_other_sizes_is_refused_in_one_line(tmp_path: Path) -> Non
     state = {name: value[..., :-1] for name, value in task.network.encoder.state_dict().items()}
     with pytest.raises(TrainingError, match="other sizes"):
         task.start_from(state)
+
+
+def test_a_whole_network_is_continued_statement_by_statement(tmp_path: Path) -> None:
+    before, after = _task(tmp_path), _task(tmp_path)
+    torch.nn.init.normal_(before.network.head.linear.weight)
+    weights = before.network.state_dict()
+    after.continue_from(Trained(weights, ("AF", "SB", "NORM"), before.config, {}))
+    windows = torch.randn(2, 8, 2500)
+    old, new = (task.averaged.module.eval()(windows)[0] for task in (before, after))
+    assert torch.allclose(new[:, 0], before.network.eval()(windows)[0][:, 2])
+    assert torch.allclose(new[:, 2], before.network.eval()(windows)[0][:, 0])
+    assert not new[:, 1].any(), "MI is new to it"
+    assert not torch.allclose(old, new)
+
+
+def test_a_network_of_other_sizes_is_refused_in_one_line(tmp_path: Path) -> None:
+    task = _task(tmp_path)
+    weights = {
+        name: value[..., :-1] if "encoder" in name else value for name, value in task.network.state_dict().items()
+    }
+    with pytest.raises(TrainingError, match="other sizes"):
+        task.continue_from(Trained(weights, KEYS, task.config, {}))
+
+
+def test_whole_asks_what_to_continue(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="--from"):
+        run(Config(), tmp_path, tmp_path, whole=True)
 
 
 def test_a_record_of_two_windows_is_scored_once(tmp_path: Path) -> None:
