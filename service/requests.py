@@ -30,9 +30,9 @@ def trace_of(request: Request) -> Trace:
     return trace
 
 
-def admit_caller(request: Request, scope: Scope) -> Caller:
+async def admit_caller(request: Request, scope: Scope) -> Caller:
     """Who is calling, noted for the log and the audit; raises as `service.security.Guard.require`."""
-    caller = serving_of(request).guard.require(request.headers, scope)
+    caller = await serving_of(request).guard.require(request.headers, scope)
     trace_of(request).caller = caller.name
     return caller
 

@@ -15,7 +15,7 @@ from service.batching import Batcher, BatchLimits
 from service.errors import NotReadyError
 from service.idempotency import Answers
 from service.pipeline import Pipeline, Workers, observe_batches
-from service.security import Guard, read_keys
+from service.security import build_guard
 from service.settings import MEBIBYTE, Settings, default_bundle, usable_cores
 from service.soundness import require_parity, require_sound
 from service.telemetry import Telemetry
@@ -34,7 +34,7 @@ class Serving:
     def __init__(self, settings: Settings, engine: Engine | None = None, delineate: Delineator | None = None) -> None:
         self.settings = settings
         self.telemetry = Telemetry()
-        self.guard = Guard(read_keys(settings.api_keys) if settings.api_keys else None)
+        self.guard = build_guard(settings)
         self.admission = Admission(ecgs=settings.queue_ecgs, body_bytes=int(settings.queue_mib * MEBIBYTE))
         self.answers = Answers(int(settings.resend_mib * MEBIBYTE))
         self.audit = AuditLog(settings.audit) if settings.audit else None
@@ -48,6 +48,7 @@ class Serving:
         self._loaded: tuple[Bundle, Engine] | None = None
         self._reloading = asyncio.Lock()
         self.telemetry.watch_ready(lambda: self.ready)
+        self.telemetry.watch_part("api_keys", lambda: self.guard.stale)
 
     @property
     def pipeline(self) -> Pipeline:

@@ -15,6 +15,7 @@ from model.bundle import Bundle
 from model.reader import Answer
 
 Stage = Literal["decode", "preprocess", "queue", "inference", "postprocess"]
+Part = Literal["api_keys", "audit", "issuer"]
 
 SECONDS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5),
@@ -57,6 +58,18 @@ class Telemetry:
             registry=registry,
         )
         self.ready = Gauge("ecg_ready", "1 while the service takes ECGs.", registry=registry)
+        self.degraded = Gauge(
+            "ecg_degraded",
+            "1 while a part goes on with what it had before, or cannot write.",
+            ("part",),
+            registry=registry,
+        )
+        self.memory_bytes = Gauge(
+            "ecg_memory_bytes",
+            "Memory that the process holds, and that is in use on its card.",
+            ("where",),
+            registry=registry,
+        )
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
@@ -91,6 +104,14 @@ class Telemetry:
     def watch_ready(self, ready: Callable[[], bool]) -> None:
         """Ask the service whenever the metrics are read."""
         self.ready.set_function(lambda: float(ready()))
+
+    def watch_part(self, part: Part, degraded: Callable[[], bool]) -> None:
+        """Ask a part whenever the metrics are read."""
+        self.degraded.labels(part).set_function(lambda: float(degraded()))
+
+    def watch_memory(self, where: Literal["process", "device"], used_bytes: Callable[[], float]) -> None:
+        """Ask for the memory in use whenever the metrics are read."""
+        self.memory_bytes.labels(where).set_function(used_bytes)
 
     def show_model(self, bundle: Bundle, *, variant: str, device: str) -> None:
         """Name the model that answers from now on."""

@@ -17,7 +17,7 @@ async def reload(request: Request) -> ModelBody:
     service was started with; which bundle stands there is decided on the machine, not by a request.
     """
     serving = serving_of(request)
-    admit_caller(request, "admin")
+    await admit_caller(request, "admin")
     reader = (await serving.reload()).reader
     trace_of(request).model_sha256 = reader.bundle.sha256
     return ModelBody.model_validate(model_wire(reader.bundle, reader.engine))

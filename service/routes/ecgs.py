@@ -26,7 +26,7 @@ async def read_ecg(request: Request) -> Response:
     sample sent. `?include=` picks parts from findings, measurements, waves, embedding and plot.
     """
     serving = serving_of(request)
-    caller = admit_caller(request, "read")
+    caller = await admit_caller(request, "read")
     parts = parse_parts(request.query_params.getlist("include"))
     decode = decoder(request.headers.get("content-type", ""), request.query_params, serving.limits)
     most = serving.settings.body_bytes
@@ -54,7 +54,7 @@ async def read_batch(request: Request) -> LineStream:
     """
     serving = serving_of(request)
     settings = serving.settings
-    admit_caller(request, "read")
+    await admit_caller(request, "read")
     parts = parse_parts(request.query_params.getlist("include"))
     announced = announced_bytes(request, settings.batch_bytes)
     trace = trace_of(request)

@@ -12,5 +12,5 @@ router = APIRouter(tags=["health"])
 async def metrics(request: Request) -> Response:
     """Counters, gauges and histograms; no label holds anything that a caller sent."""
     serving = serving_of(request)
-    admit_caller(request, "metrics")
+    await admit_caller(request, "metrics")
     return Response(generate_latest(serving.telemetry.registry), media_type=CONTENT_TYPE_LATEST)

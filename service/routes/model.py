@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1", tags=["model"])
 async def model(request: Request) -> ModelCardBody:
     """Name, hashes, input, statements with thresholds, figures with intervals, data, licences and citations."""
     serving = serving_of(request)
-    admit_caller(request, "read")
+    await admit_caller(request, "read")
     reader = serving.pipeline.reader
     manifest = reader.bundle.manifest
     variants: dict[str, Any] = {name: asdict(one) for name, one in manifest.variants.items()}

@@ -1,5 +1,6 @@
 """`make keys`: what it writes lets in whom it should, and nobody else."""
 
+import asyncio
 import importlib.util
 import stat
 from pathlib import Path
@@ -9,9 +10,13 @@ import pytest
 import yaml
 
 from model.errors import EcgError
-from service.security import Guard, Scope, read_keys
+from service.security import Caller, Guard, KeyRing, Scope
 
 ROOT = Path(__file__).parents[2]
+
+
+def let_in(guard: Guard, headers: dict[str, str], scope: Scope) -> Caller:
+    return asyncio.run(guard.require(headers, scope))
 
 
 @pytest.fixture
@@ -28,13 +33,13 @@ def test_the_caller_may_read_and_prometheus_may_watch(keys: ModuleType, tmp_path
     folder = tmp_path / "secrets"
     caller = keys.make_keys(folder)
     prometheus = (folder / "metrics_key").read_text()
-    guard = Guard(read_keys(folder / "api_keys.jsonl"))
-    assert guard.require({"authorization": f"Bearer {caller}"}, "read").name == "first-caller"
-    assert guard.require({"authorization": f"Bearer {prometheus}"}, "metrics").name == "prometheus"
+    guard = Guard(KeyRing(folder / "api_keys.jsonl"))
+    assert let_in(guard, {"authorization": f"Bearer {caller}"}, "read").name == "first-caller"
+    assert let_in(guard, {"authorization": f"Bearer {prometheus}"}, "metrics").name == "prometheus"
     outside: list[tuple[str, Scope]] = [(caller, "admin"), (prometheus, "read"), ("", "read")]
     for key, scope in outside:
         with pytest.raises(EcgError):
-            guard.require({"authorization": f"Bearer {key}"}, scope)
+            let_in(guard, {"authorization": f"Bearer {key}"}, scope)
 
 
 def test_the_callers_key_is_stored_nowhere(keys: ModuleType, tmp_path: Path) -> None:

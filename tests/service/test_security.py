@@ -1,5 +1,6 @@
 """Keys: known ones let in, what they may do, and nothing of them at rest."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from service.app import create_app
 from service.errors import ForbiddenError, SettingsError, UnauthenticatedError
-from service.security import ANYONE, Guard, new_key, read_keys
+from service.security import ANYONE, Caller, Guard, KeyRing, Scope, api_keys, new_key, read_keys
 from service.settings import Settings
 from tests.service import bodies
 from tests.service.stubs import PATIENCE_S, StubEngine, listening, no_waves
@@ -17,6 +18,10 @@ from tests.service.stubs import PATIENCE_S, StubEngine, listening, no_waves
 
 def bearer(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
+
+
+def let_in(guard: Guard, headers: dict[str, str], scope: Scope = "read") -> Caller:
+    return asyncio.run(guard.require(headers, scope))
 
 
 @pytest.fixture
@@ -31,9 +36,9 @@ def keys(tmp_path: Path) -> tuple[Path, dict[str, str]]:
 
 
 def test_a_known_key_lets_in_by_either_header(keys: tuple[Path, dict[str, str]]) -> None:
-    guard, secret = Guard(read_keys(keys[0])), keys[1]["ward"]
-    assert guard.require(bearer(secret), "read").name == "ward"
-    assert guard.require({"x-api-key": secret}, "read").name == "ward"
+    guard, secret = Guard(KeyRing(keys[0])), keys[1]["ward"]
+    assert let_in(guard, bearer(secret)).name == "ward"
+    assert let_in(guard, {"x-api-key": secret}, "read").name == "ward"
 
 
 @pytest.mark.parametrize(
@@ -41,17 +46,17 @@ def test_a_known_key_lets_in_by_either_header(keys: tuple[Path, dict[str, str]])
 )
 def test_anything_else_does_not(keys: tuple[Path, dict[str, str]], headers: dict[str, str]) -> None:
     with pytest.raises(UnauthenticatedError):
-        Guard(read_keys(keys[0])).require(headers, "read")
+        let_in(Guard(KeyRing(keys[0])), headers)
 
 
 def test_an_expired_key_does_not_and_a_scope_is_kept_to(keys: tuple[Path, dict[str, str]]) -> None:
-    guard = Guard(read_keys(keys[0]))
+    guard = Guard(KeyRing(keys[0]))
     with pytest.raises(UnauthenticatedError):
-        guard.require(bearer(keys[1]["former"]), "read")
+        let_in(guard, bearer(keys[1]["former"]), "read")
     with pytest.raises(ForbiddenError):
-        guard.require(bearer(keys[1]["monitor"]), "read")
+        let_in(guard, bearer(keys[1]["monitor"]), "read")
     with pytest.raises(ForbiddenError):
-        guard.require(bearer(keys[1]["ward"]), "metrics")
+        let_in(guard, bearer(keys[1]["ward"]), "metrics")
 
 
 def test_no_key_stands_in_the_file(keys: tuple[Path, dict[str, str]]) -> None:
@@ -59,7 +64,7 @@ def test_no_key_stands_in_the_file(keys: tuple[Path, dict[str, str]]) -> None:
 
 
 def test_without_keys_everybody_is_let_in() -> None:
-    assert Guard(None).require({}, "admin").name == ANYONE
+    assert let_in(Guard(None), {}, "admin").name == ANYONE
 
 
 @pytest.mark.parametrize(
@@ -88,3 +93,38 @@ def test_every_route_but_health_asks_for_its_scope(keys: tuple[Path, dict[str, s
         assert client.get("/metrics").status_code == 401
         assert client.get("/metrics", headers=bearer(secrets["monitor"])).status_code == 200
         assert client.get("/health/ready").status_code == 200
+
+
+def test_a_key_that_is_taken_out_is_let_in_no_longer(
+    keys: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "LOOK_EVERY_S", 0.0)
+    path, secrets = keys
+    guard = Guard(KeyRing(path))
+    assert let_in(guard, bearer(secrets["ward"])).name == "ward"
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if '"ward"' not in line))
+    with pytest.raises(UnauthenticatedError):
+        let_in(guard, bearer(secrets["ward"]))
+    assert not guard.stale
+
+
+@pytest.mark.parametrize("harm", ["removed", "damaged", "emptied", "unreadable"])
+def test_a_file_that_is_lost_leaves_the_keys_of_before(
+    keys: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    monkeypatch.setattr(api_keys, "LOOK_EVERY_S", 0.0)
+    path, secrets = keys
+    guard, whole = Guard(KeyRing(path)), path.read_text()
+    path.unlink()
+    if harm == "unreadable":
+        path.mkdir()
+    elif harm != "removed":
+        path.write_text(whole[:-40] if harm == "damaged" else "")
+    for _ in range(2):
+        assert let_in(guard, bearer(secrets["ward"])).name == "ward"
+        assert guard.stale
+    if harm == "unreadable":
+        path.rmdir()
+    path.write_text(whole)
+    assert let_in(guard, bearer(secrets["ward"])).name == "ward"
+    assert not guard.stale

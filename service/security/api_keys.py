@@ -1,0 +1,132 @@
+"""API keys: hashed at rest in a file, each with scopes and an end; the file is read anew when it changes."""
+
+import hmac
+import json
+import logging
+import secrets
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from time import monotonic
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from service.errors import SettingsError, UnauthenticatedError
+from service.security.callers import Caller, Scope
+from service.telemetry import LOGGER
+
+LOOK_EVERY_S = 1.0
+"""How often the file is looked at, so that a key that is taken out of it is let in no longer than this."""
+
+_log = logging.getLogger(LOGGER)
+
+
+class ApiKey(BaseModel):
+    """One line of the file of keys. Keys are drawn at random with 256 bits, so one round of SHA-256 suffices."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    scopes: frozenset[Scope] = frozenset({"read"})
+    expires: AwareDatetime | None = None
+
+
+class KeyRing:
+    """The keys of a file, as it is now.
+
+    A file that is removed or damaged while the service runs changes nothing: the keys of before stay known, the log
+    says so, and so does a metric until it is mended. A key is revoked by taking its line out.
+
+    Args:
+        path: of the file.
+
+    Attributes:
+        stale: whether the keys are those of a file that is not there or not whole any more.
+
+    Raises:
+        SettingsError: at the start the file must be whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.stale = False
+        self._path = path
+        self._seen = _state(path)
+        self._keys = read_keys(path)
+        self._looked_s = monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether the file should be looked at again."""
+        return monotonic() - self._looked_s >= LOOK_EVERY_S
+
+    def look(self) -> None:
+        """Read the file where it has changed; touches the disk."""
+        self._looked_s = monotonic()
+        state = _state(self._path)
+        if state == self._seen:
+            return
+        self._seen = state
+        try:
+            self._keys = read_keys(self._path)
+        except SettingsError as error:
+            _log.error("keys of before stay known", extra={"fields": {"reason": error.detail}})
+            self.stale = True
+            return
+        _log.info("keys were read anew", extra={"fields": {"keys": len(self._keys)}})
+        self.stale = False
+
+    def require(self, presented: str) -> Caller:
+        """Whose key it is; every known one is compared, in constant time each.
+
+        Raises:
+            UnauthenticatedError: it is missing, unknown or expired.
+        """
+        digest = sha256(presented.encode()).hexdigest()
+        known = [key for key in self._keys if hmac.compare_digest(key.sha256, digest)]
+        if not presented or not known or _expired(known[0]):
+            raise UnauthenticatedError("an API key is needed, and this one is missing, unknown or expired")
+        return Caller(known[0].id, known[0].scopes)
+
+
+def read_keys(path: Path) -> tuple[ApiKey, ...]:
+    """The keys of a file, one JSON object a line.
+
+    Raises:
+        SettingsError: the file cannot be read, a line is wrong, or there is no key in it.
+    """
+    try:
+        lines = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"ECG_API_KEYS: the file cannot be read: {type(error).__name__}") from None
+    if not lines:
+        raise SettingsError("ECG_API_KEYS: the file holds no key")
+    return tuple(_key(line, number) for number, line in enumerate(lines, start=1))
+
+
+def new_key(name: str, scopes: frozenset[Scope]) -> tuple[str, str]:
+    """A fresh key for its owner, and the line for the service's file."""
+    key = secrets.token_urlsafe(32)
+    line = {"id": name, "sha256": sha256(key.encode()).hexdigest(), "scopes": sorted(scopes)}
+    return key, json.dumps(line)
+
+
+def _key(line: str, number: int) -> ApiKey:
+    try:
+        return ApiKey.model_validate_json(line)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise SettingsError(f"ECG_API_KEYS: key {number} is wrong at {where or 'its JSON'}") from None
+
+
+def _expired(key: ApiKey) -> bool:
+    return key.expires is not None and key.expires <= datetime.now(UTC)
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What changes when the file does; None where it is gone. A mounted secret is a link, so it is followed."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
