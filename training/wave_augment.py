@@ -71,9 +71,9 @@ def change(clean: Cut, draw: Generator) -> Cut:
     wander = wandering((batch, leads, samples), draw) * 0.3 * _some(0.3, (batch, 1, 1), draw)
     ecg = ecg + wander + level * _some(0.5, (batch, 1, 1), draw) * noise((batch, leads, samples), draw)
     heartless = (_some(0.06, (batch, 1, 1), draw) + _some(0.03, (batch, leads, 1), draw)) > 0
-    loud = torch.empty(batch, leads, 1).uniform_(-5.0, 0.7, generator=draw).exp() * _some(0.75, (batch, leads, 1), draw)
+    loud = torch.empty(batch, leads, 1).uniform_(-5.0, 1.6, generator=draw).exp() * _some(0.8, (batch, leads, 1), draw)
     return Cut(
-        torch.where(heartless, noise((batch, leads, samples), draw) * loud + wander, ecg),
+        torch.where(heartless, lifeless((batch, leads, samples), draw) * loud + wander, ecg),
         torch.where(heartless, 0, clean.label),
         torch.where(heartless.unsqueeze(1), _FAR, clean.distance),
     )
@@ -86,6 +86,26 @@ def noise(shape: tuple[int, int, int], draw: Generator) -> Tensor:
     swell = (wandering(shape, draw) + 1.0) / 2.0
     bursts = _some(0.3, (batch, leads, 1), draw)
     return raw / raw.std(dim=2, keepdim=True) * (1.0 - bursts + bursts * swell)
+
+
+def lifeless(shape: tuple[int, int, int], draw: Generator) -> Tensor:
+    """What no heart makes: noise, a random walk, a tone, square waves or ramps, 0.3 to 60 Hz, a third of it clipped.
+
+    Half of the ECGs have the same in every lead.
+    """
+    batch, leads, samples = shape
+    alone = _some(0.5, (batch, 1, 1), draw) > 0
+    hz, phase, kind, level = (
+        torch.where(alone, one, one[:, :1]) for one in torch.rand(4, batch, leads, 1, generator=draw).unbind()
+    )
+    turns = 0.3 * 200.0**hz * torch.arange(samples) / SPEC.sampling_hz + phase
+    tone = torch.sin(2 * math.pi * turns)
+    own = noise(shape, draw)
+    walk = torch.randn(shape, generator=draw).cumsum(dim=2) / samples**0.5
+    kinds = torch.stack([own, own, walk, tone, tone.sign(), 2.0 * (turns % 1.0) - 1.0])
+    picked = kinds.gather(0, (kind * len(kinds)).long().unsqueeze(0).expand(1, *shape))[0]
+    level = torch.where(level < 1 / 3, 6.0 * level + 0.1, torch.inf)
+    return torch.maximum(torch.minimum(picked + 0.05 * own, level), -level)
 
 
 def wandering(shape: tuple[int, int, int], draw: Generator) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from model.nn.waves import REACH_MS
-from training.wave_augment import Cut, blurred, change, cut, noise
+from training.wave_augment import Cut, blurred, change, cut, lifeless, noise
 from training.wave_targets import UNKNOWN
 
 
@@ -74,3 +74,12 @@ def test_blurring_with_no_width_changes_nothing() -> None:
 
 def test_noise_is_finite_in_every_lead() -> None:
     assert torch.isfinite(noise((4, 3, 1500), draw())).all()
+
+
+def test_what_no_heart_makes_is_finite_and_of_many_kinds() -> None:
+    drawn = lifeless((64, 3, 1500), draw())
+    assert torch.isfinite(drawn).all()
+    clipped = (drawn == drawn.amax(dim=2, keepdim=True)).sum(dim=2) > 50
+    assert 0 < int(clipped.sum()) < 64 * 3
+    same = torch.corrcoef(drawn[:, :2].reshape(128, -1))[torch.arange(0, 128, 2), torch.arange(1, 128, 2)].abs() > 0.95
+    assert 0 < int(same.sum()) < 64
