@@ -109,6 +109,16 @@ def read_bundle(folder: Path) -> Bundle:
     return Bundle(folder, manifest)
 
 
+def read_variant(bundle: Bundle, name: str) -> dict[str, bytes]:
+    """Every file of a variant by name, read once and verified: what is run is what was hashed.
+
+    Raises:
+        BundleError: a file that is missing or whose hash differs.
+    """
+    wanted = bundle.manifest.variants[name].sha256
+    return {file: _verified(bundle.folder, file, sha256) for file, sha256 in wanted.items()}
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest beside the graphs it names, whole or not at all."""
     beside = folder / (MANIFEST + ".part")
@@ -138,12 +148,30 @@ def _read_manifest(path: Path) -> Manifest:
         raise BundleError(f"{MANIFEST} is wrong at {where}") from None
 
 
+def _verified(folder: Path, name: str, wanted: str) -> bytes:
+    """A file of the bundle, read once."""
+    try:
+        content = (folder / name).read_bytes()
+    except OSError:
+        raise _missing(name) from None
+    _require_same(name, hashlib.sha256(content).hexdigest(), wanted)
+    return content
+
+
 def _require_hash(folder: Path, name: str, wanted: str) -> None:
     if Path(name).name != name:
         raise BundleError("a file of the bundle has a path in its name")
     try:
         found = file_sha256(folder / name)
     except OSError:
-        raise BundleError(f"{name} is named by the manifest and not in the bundle") from None
+        raise _missing(name) from None
+    _require_same(name, found, wanted)
+
+
+def _missing(name: str) -> BundleError:
+    return BundleError(f"{name} is named by the manifest and not in the bundle")
+
+
+def _require_same(name: str, found: str, wanted: str) -> None:
     if found != wanted:
         raise BundleError(f"{name} does not match the hash in the manifest")
