@@ -1,12 +1,15 @@
 """A bundle: the manifest and ONNX variants that training writes and the service reads, verified by hash."""
 
 import hashlib
+import io
 import json
+import zipfile
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from model.errors import BundleError
@@ -49,6 +52,14 @@ class Output:
 
 
 @dataclass(frozen=True)
+class SelfTest:
+    """The file with simulated windows and what torch answered to them where the bundle was made."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything that is known of a bundle besides its weights."""
 
@@ -66,15 +77,23 @@ class Manifest:
     code_commit: str = ""
     licences: tuple[str, ...] = ()
     citations: tuple[str, ...] = ()
+    self_test: SelfTest | None = None
     schema: int = SCHEMA
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle on disk."""
+    """A verified bundle on disk.
+
+    Attributes:
+        folder: where it lies.
+        manifest: as it was read.
+        sha256: identity of the bundle: the hash of the manifest that was read, which holds the hashes of every file.
+    """
 
     folder: Path
     manifest: Manifest
+    sha256: str = ""
 
     @property
     def statements(self) -> tuple[Statement, ...]:
@@ -86,11 +105,6 @@ class Bundle:
         """Calibrations in output order."""
         return tuple(output.calibration for output in self.manifest.outputs)
 
-    @cached_property
-    def sha256(self) -> str:
-        """Identity of the bundle: the hash of its manifest, which holds the hashes of every file."""
-        return file_sha256(self.folder / MANIFEST)
-
 
 def read_bundle(folder: Path) -> Bundle:
     """Read and verify a bundle.
@@ -98,7 +112,8 @@ def read_bundle(folder: Path) -> Bundle:
     Raises:
         BundleError: no manifest, another schema, a file that is missing or whose hash differs.
     """
-    manifest = _read_manifest(folder / MANIFEST)
+    content = _read_content(folder / MANIFEST)
+    manifest = _parse_manifest(content)
     if manifest.spec.sha256() != manifest.spec_sha256:
         raise BundleError("the input specification does not match its hash")
     if REFERENCE_VARIANT not in manifest.variants:
@@ -106,7 +121,9 @@ def read_bundle(folder: Path) -> Bundle:
     for variant in manifest.variants.values():
         for name, wanted in variant.sha256.items():
             _require_hash(folder, name, wanted)
-    return Bundle(folder, manifest)
+    if manifest.self_test:
+        _require_hash(folder, manifest.self_test.file, manifest.self_test.sha256)
+    return Bundle(folder, manifest, hashlib.sha256(content).hexdigest())
 
 
 def read_variant(bundle: Bundle, name: str) -> dict[str, bytes]:
@@ -117,6 +134,25 @@ def read_variant(bundle: Bundle, name: str) -> dict[str, bytes]:
     """
     wanted = bundle.manifest.variants[name].sha256
     return {file: _verified(bundle.folder, file, sha256) for file, sha256 in wanted.items()}
+
+
+def read_self_test(bundle: Bundle) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of the self-test: `windows` float32 (window, lead, sample), and an array for each output of the graph.
+
+    Raises:
+        BundleError: the bundle has none, or its file is missing, altered or unreadable.
+    """
+    test = bundle.manifest.self_test
+    if test is None:
+        raise BundleError("the bundle has no self-test")
+    try:
+        with np.load(io.BytesIO(_verified(bundle.folder, test.file, test.sha256)), allow_pickle=False) as archive:
+            arrays = dict(archive)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{test.file} cannot be read: {type(error).__name__}") from None
+    if not {"windows", "logits"} <= arrays.keys():
+        raise BundleError(f"{test.file} lacks windows or logits")
+    return arrays | {"windows": arrays["windows"].astype(np.float32)}
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -132,12 +168,19 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_manifest(path: Path) -> Manifest:
+def _read_content(path: Path) -> bytes:
     try:
-        raw = json.loads(path.read_bytes())
+        return path.read_bytes()
     except FileNotFoundError:
         raise BundleError(f"no {MANIFEST} in the bundle's folder") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise BundleError(f"{MANIFEST} cannot be read: {type(error).__name__}") from None
+
+
+def _parse_manifest(content: bytes) -> Manifest:
+    try:
+        raw = json.loads(content)
+    except ValueError as error:
         raise BundleError(f"{MANIFEST} cannot be read: {type(error).__name__}") from None
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
         raise BundleError(f"{MANIFEST} is not of schema {SCHEMA}")

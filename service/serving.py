@@ -5,8 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 from model.bundle import Bundle, read_bundle
-from model.engine import Engine, OnnxEngine
-from model.errors import BundleError
+from model.engine import Engine
 from model.files import Limits
 from model.reader import Delineator, Reader, delineate_by_network
 from service.admission import Admission
@@ -15,9 +14,10 @@ from service.batching import Batcher, BatchLimits
 from service.errors import NotReadyError
 from service.idempotency import Answers
 from service.pipeline import Pipeline, Workers, observe_batches
+from service.loading import CARD_WINDOWS, load_model
 from service.security import build_guard
 from service.settings import MEBIBYTE, Settings, default_bundle, usable_cores
-from service.soundness import require_parity, require_sound
+from service.soundness import require_sound
 from service.telemetry import Telemetry
 from service.wave_pool import WavePool
 
@@ -121,16 +121,9 @@ class Serving:
             return self._pipeline
 
     def _load(self) -> tuple[Bundle, Engine]:
-        """The bundle and its engine."""
+        """The bundle and its engine, proved."""
         folder = self.settings.bundle or default_bundle()
-        bundle = read_bundle(folder)
-        if self._engine:
-            return bundle, self._engine
-        engine = build_engine(self.settings, bundle)
-        require_parity(engine, bundle)
-        if read_bundle(folder).sha256 != bundle.sha256:
-            raise BundleError("the bundle changed while it was read")
-        return bundle, engine
+        return (read_bundle(folder), self._engine) if self._engine else load_model(self.settings, folder)
 
     def _open(self, reader: Reader, limits: BatchLimits, workers: Workers) -> Pipeline:
         batcher = Batcher(reader.engine, workers.engine, limits, observe_batches(self.telemetry))
@@ -166,17 +159,12 @@ class Serving:
             self.audit.close()
 
 
-def build_engine(settings: Settings, bundle: Bundle) -> Engine:
-    """The engine that the settings ask for; raises EngineError."""
-    return OnnxEngine(bundle, variant=settings.variant, device=settings.device)
-
-
 def batch_limits(settings: Settings, device: str) -> BatchLimits:
     """Lanes and batches: on a CPU one thread a core and no batching, on a card one lane and large batches."""
     on_cpu = device == "cpu"
     return BatchLimits(
         lanes=settings.workers or (usable_cores() if on_cpu else 1),
-        windows=settings.batch_windows or (1 if on_cpu else 32),
+        windows=settings.batch_windows or (1 if on_cpu else CARD_WINDOWS),
         wait_s=settings.batch_wait_ms / 1000,
         queue_ecgs=settings.queue_ecgs,
         queue_age_s=settings.queue_age_s,

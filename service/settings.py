@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     """Batches that run at once, one thread each; 0 takes one for each usable core on a CPU and one on a card."""
 
     wave_workers: Count = 0
+    engine_cache: Path | None = None
+    """Folder where TensorRT keeps the engines it compiles, minutes each; without it, it compiles at every start."""
+
     """Processes that delineate waves; 0 takes one for each usable core."""
 
     wave_timeout_s: Positive = 20.0

@@ -15,8 +15,8 @@ from model.files import read_path
 from model.files.wfdb_header import MAX_HEADER_BYTES, parse_header
 from model.reader import Part, Reader, delineate_by_network
 from model.reading.second_opinion import delineate_classically
+from service.loading import build_engine
 from service.schemas import ProblemBody, answer_json, model_wire
-from service.serving import build_engine
 from service.settings import Settings, default_bundle
 
 SUFFIXES = (".hea", ".json", ".zip")
@@ -91,7 +91,9 @@ class Server:
 
     def answer(self, path: Path, parts: frozenset[Part]) -> bytes:
         """The server's answer to the ECG in a file; raises EcgError."""
-        query = {"include": ",".join(sorted(parts))}
+        query = {"include": ",".join(sorted(parts - {"second_opinion"}))}
+        if "second_opinion" in parts:
+            query["second_opinion"] = "true"
         try:
             reply = self._client.post("/v1/ecgs", params=query, **_body(path))
         except httpx.HTTPError as error:

@@ -24,6 +24,7 @@ from training.credits import METHOD, credits_of
 from training.dataset import PreparedSet, read_prepared, statement_of
 from training.errors import TrainingError
 from training.parity import measure_parity
+from training.self_test import write_self_test
 from training.state import Trained, read_trained
 
 WEIGHTS = "weights.bin"
@@ -58,6 +59,8 @@ def run(config: Config, *, start: Path, data: Path, out: Path, waves: Path | Non
         folder = Path(beside)
         write_graphs(trained, config.export.variants, folder, head)
         manifest = build_manifest(config, trained, prepared, folder, waves=head is not None)
+        test = write_self_test(ServedNetwork(trained.network(), head).eval(), manifest.spec, folder)
+        manifest = replace(manifest, self_test=test)
         write_manifest(folder, manifest)
         parity = measure_parity(folder, trained.network(), windows)
         variants = {name: replace(one, parity=parity[name]) for name, one in manifest.variants.items()}

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from model.bundle import Manifest, Output, Variant, file_sha256, write_manifest
+from model.bundle import Manifest, Output, SelfTest, Variant, file_sha256, write_manifest
 from model.reading.findings import Calibration
 from model.reading.statements import VOCABULARY
 from model.signal.spec import SPEC
@@ -14,8 +15,14 @@ from model.signal.spec import SPEC
 KEYS = ("NORM", "MI", "STTC", "CD", "HYP", "NSR", "AF", "LVH")
 
 
-def write_toy_bundle(folder: Path, keys: tuple[str, ...] = KEYS) -> Path:
-    """A bundle in `folder`: logit = a lead's mean absolute amplitude x 10 - 1, leads in turn."""
+def write_toy_bundle(folder: Path, keys: tuple[str, ...] = KEYS, *, off_by: float = 0.0) -> Path:
+    """A bundle in `folder`: logit = a lead's mean absolute amplitude x 10 - 1, leads in turn.
+
+    Args:
+        folder: must not exist.
+        keys: its statements.
+        off_by: how far the answers of its self-test are from what its graph computes.
+    """
     folder.mkdir(parents=True)
     weights = np.zeros((len(SPEC.leads), len(keys)), dtype=np.float32)
     for column in range(len(keys)):
@@ -53,6 +60,14 @@ def write_toy_bundle(folder: Path, keys: tuple[str, ...] = KEYS) -> Path:
         outputs=tuple(Output(VOCABULARY[key], Calibration()) for key in keys),
         thresholds_version="none",
         variants={"masked-fp32": variant},
+        self_test=_write_self_test(folder, weights, off_by),
     )
     write_manifest(folder, manifest)
     return folder
+
+
+def _write_self_test(folder: Path, weights: npt.NDArray[np.float32], off_by: float) -> SelfTest:
+    windows = np.random.default_rng(5).normal(0, 0.5, (2, len(SPEC.leads), SPEC.samples)).astype(np.float16)
+    embedding = np.abs(windows.astype(np.float32)).mean(axis=2)
+    np.savez_compressed(folder / "self_test.npz", windows=windows, logits=embedding @ weights - 1 + off_by)
+    return SelfTest("self_test.npz", file_sha256(folder / "self_test.npz"))
