@@ -14,6 +14,7 @@ from model.reading.delineation import WaveOutputs, delineate, twelve_leads
 from model.reading.findings import Finding, findings
 from model.reading.measurements import LeadMeasurements, Measurement, measure, rhythm_cautions
 from model.reading.plot import plot_svg
+from model.reading.second_opinion import delineate_classically, second_opinion_cautions
 from model.reading.waves import Waves
 from model.signal.leads import STANDARD_LEADS
 from model.signal.pacing import shows_pacing
@@ -48,9 +49,9 @@ def delineate_by_network(prepared: Prepared, outputs: Outputs) -> Waves:
     )
 
 
-Part = Literal["findings", "measurements", "waves", "embedding", "plot"]
+Part = Literal["findings", "measurements", "waves", "embedding", "plot", "second_opinion"]
 PARTS: frozenset[Part] = frozenset({"findings", "measurements", "waves"})
-NEED_WAVES: frozenset[Part] = frozenset({"measurements", "waves", "plot"})
+NEED_WAVES: frozenset[Part] = frozenset({"measurements", "waves", "plot", "second_opinion"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,18 +106,30 @@ class Reader:
     def read(self, recording: Recording, parts: frozenset[Part] = PARTS) -> Answer:
         """The answer to one recording, in the caller's thread."""
         prepared = self.prepare(recording)
-        return self.answer(prepared, self.engine.run(prepared.windows.signal_mv), parts)
+        outputs = self.engine.run(prepared.windows.signal_mv)
+        classical = delineate_classically(prepared) if self.wants_second_opinion(prepared, parts) else None
+        return self.answer(prepared, outputs, parts, classical=classical)
 
-    def answer(self, prepared: Prepared, outputs: Outputs, parts: frozenset[Part] = PARTS) -> Answer:
+    def wants_second_opinion(self, prepared: Prepared, parts: frozenset[Part]) -> bool:
+        """Whether classical waves of a recording would be looked at; where they are the only waves, they are not."""
+        own = self._delineate is not delineate_classically
+        return own and "second_opinion" in parts and prepared.quality.verdict != "unusable"
+
+    def answer(
+        self, prepared: Prepared, outputs: Outputs, parts: frozenset[Part] = PARTS, *, classical: Waves | None = None
+    ) -> Answer:
         """What the outputs of a recording's windows mean.
 
         Args:
             prepared: what `prepare` returned.
             outputs: one row a window of `prepared`, in order.
-            parts: what to work out; the rest is None.
+            parts: what to work out; the rest is None. A second opinion is no field of the answer: it warns.
+            classical: the waves of the second opinion; None where it could not be had.
         """
         waves = self._waves(prepared, outputs) if parts & NEED_WAVES else None
-        measured = measure(prepared.recording, waves or {}, prepared.quality) if "measurements" in parts else None
+        needed = bool(parts & {"measurements", "second_opinion"})
+        measured = measure(prepared.recording, waves or {}, prepared.quality) if needed else None
+        shown = measured if "measurements" in parts else None
         found = self._findings(prepared, outputs) if "findings" in parts else ()
         return Answer(
             recording=prepared.recording,
@@ -124,11 +137,15 @@ class Reader:
             windows=len(prepared.windows.signal_mv),
             findings=found,
             waves=waves if "waves" in parts else None,
-            measurements=measured[0] if measured else None,
-            lead_measurements=measured[1] if measured else None,
+            measurements=shown[0] if shown else None,
+            lead_measurements=shown[1] if shown else None,
             embedding=outputs.embedding.mean(axis=0) if "embedding" in parts else None,
             plot=plot_svg(prepared.recording, waves or {}) if "plot" in parts else None,
-            warnings=(*self._cautions(prepared), *_rhythm(prepared, measured[0] if measured else None, found)),
+            warnings=(
+                *self._cautions(prepared),
+                *_rhythm(prepared, shown[0] if shown else None, found),
+                *(_compared(prepared, measured[0], classical) if measured and "second_opinion" in parts else ()),
+            ),
         )
 
     def _waves(self, prepared: Prepared, outputs: Outputs) -> Waves:
@@ -167,3 +184,14 @@ def _rhythm(
         return
     said = any(one.present and one.statement.key == "PACE" for one in found)
     yield from map(caution, rhythm_cautions(measurements, paced=said or shows_pacing(prepared.recording)))
+
+
+def _compared(prepared: Prepared, ours: dict[str, Measurement], classical: Waves | None) -> Iterator[str]:
+    """What to say of our intervals beside the classical ones."""
+    if prepared.quality.verdict == "unusable":
+        return
+    if classical is None:
+        yield caution("no_second_opinion")
+        return
+    theirs, _ = measure(prepared.recording, classical, prepared.quality)
+    yield from second_opinion_cautions(ours, theirs)

@@ -51,7 +51,7 @@ def serve(_: argparse.Namespace) -> int:
 
 def read(asked: argparse.Namespace) -> int:
     """`ecg read`: the answers to a file, or to every ECG in a folder; one that fails does not stop the others."""
-    parts = _parts(asked.include)
+    parts = _parts(asked)
     with closing(_source(asked)) as source:
         if asked.path.is_dir():
             return _read_folder(source, parts, asked)
@@ -107,6 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     reading.add_argument("path", type=Path, help="a WFDB header, .json or .zip, or a folder of them")
     reading.add_argument("--json", action="store_true", help="the service's answer as JSON, one ECG a line")
     reading.add_argument("--include", help="comma list of findings, measurements, waves, embedding, plot")
+    second = "warn where a classical method measures QRS or QT otherwise"
+    reading.add_argument("--second-opinion", action="store_true", help=second)
     where = reading.add_mutually_exclusive_group()
     where.add_argument("--bundle", type=Path, help="folder of the bundle; without it the one that ships")
     where.add_argument("--url", default=os.environ.get("ECG_URL"), help="ask a server; ECG_API_KEY holds its key")
@@ -140,10 +142,11 @@ def _source(asked: argparse.Namespace) -> "Source":
     return Here(asked.bundle, read_settings())
 
 
-def _parts(include: str | None) -> "frozenset[Part]":
+def _parts(asked: argparse.Namespace) -> "frozenset[Part]":
     from service.parts import parse_parts
 
-    return parse_parts([] if include is None else [include])
+    second = ["true"] if asked.second_opinion else []
+    return parse_parts([] if asked.include is None else [asked.include], second)
 
 
 def _read_folder(source: "Source", parts: "frozenset[Part]", asked: argparse.Namespace) -> int:

@@ -61,12 +61,16 @@ class WavePool:
     def delineate(self, prepared: Prepared, outputs: Outputs) -> Waves:
         """Waves of a prepared recording; raises DelineationError."""
         del outputs
+        return self.classical(prepared.recording)
+
+    def classical(self, recording: Recording) -> Waves:
+        """Waves of a recording; raises DelineationError."""
         try:
             worker = self._free.get(timeout=self._timeout_s)
         except queue.Empty:
             raise DelineationError("no process for delineation was free in time") from None
         try:
-            return worker.ask(prepared.recording, self._timeout_s)
+            return worker.ask(recording, self._timeout_s)
         finally:
             self._free.put(worker)
 

@@ -11,6 +11,8 @@ CAUTIONS: dict[str, str] = {
     "paced_rhythm": "The rhythm looks paced; intervals and axes of paced beats need care.",
     "no_waves": "No heartbeat was found that the leads agree on; nothing could be measured.",
     "second_opinion": "{name}: {ours_ms:.0f} ms, and {classical_ms:.0f} ms by the classical method.",
+    "second_opinion_absent": "{name} has no second opinion: the classical method could not measure it.",
+    "no_second_opinion": "There is no second opinion: the classical method failed, took too long or gave these waves.",
     "checksum_mismatch": "A checksum in the file does not fit its samples; they are read as they stand.",
     "signals_left_out": "The file holds signals that are not leads of an ECG; they were left out.",
     "skew_cut": "The file shifts its leads against each other; samples without a partner were cut off.",

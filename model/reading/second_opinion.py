@@ -77,10 +77,12 @@ def delineate(recording: Recording, *, method: Method = "prominence", whole: boo
 
 
 def second_opinion_cautions(ours: dict[str, Measurement], classical: dict[str, Measurement]) -> Iterator[str]:
-    """A sentence for QRS and QT where the classical measurement differs by more than 20 and 40 ms."""
+    """A sentence for QRS and QT where the classical measurement differs by more than 20 and 40 ms, or is not there."""
     for name, words, limit_ms in (("qrs_ms", "QRS", QRS_APART_MS), ("qt_ms", "QT", QT_APART_MS)):
         one, other = ours[name].value, classical[name].value
-        if one is not None and other is not None and abs(one - other) > limit_ms:
+        if one is not None and other is None:
+            yield caution("second_opinion_absent", name=words)
+        elif one is not None and other is not None and abs(one - other) > limit_ms:
             yield caution("second_opinion", name=words, ours_ms=one, classical_ms=other)
 
 

@@ -122,3 +122,29 @@ def test_what_the_decoder_saw_is_said(reader: Reader) -> None:
 def test_pacing_is_said(reader: Reader) -> None:
     answer = read(reader, beats(duration_s=40.0))
     assert any("paced" in warning for warning in answer.warnings)
+
+
+def test_a_second_opinion_warns_and_adds_no_field(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wider(prepared: Prepared) -> Waves:
+        return {name: (Wave("QRS", 880.0, 950.0, 1020.0, 1.0),) for name in prepared.recording.leads}
+
+    monkeypatch.setattr("model.reader.delineate_classically", wider)
+    answer = read(reader, beats(), "findings", "second_opinion")
+    assert answer.measurements is None
+    assert answer.waves is None
+    assert "QRS: 100 ms, and 140 ms by the classical method." in answer.warnings
+    assert not any("classical" in one for one in read(reader, beats()).warnings)
+
+
+def test_an_answer_stands_without_its_second_opinion(reader: Reader) -> None:
+    prepared = reader.prepare(beats())
+    outputs = reader.engine.run(prepared.windows.signal_mv)
+    answer = reader.answer(prepared, outputs, frozenset({"measurements", "second_opinion"}), classical=None)
+    assert answer.measurements is not None
+    assert answer.measurements["qrs_ms"].value == 100.0
+    assert any("no second opinion" in one for one in answer.warnings)
+
+
+def test_an_unusable_recording_has_no_second_opinion(reader: Reader) -> None:
+    flat = Recording(np.zeros((12, 5000), np.float32), 500.0, STANDARD_LEADS)
+    assert not any("second opinion" in one for one in read(reader, flat, "findings", "second_opinion").warnings)

@@ -128,7 +128,7 @@ def test_as_a_delineator_it_takes_what_a_reader_prepared_and_can_be_sent_to_a_pr
     assert sent(Ready(plain[0]), None) == plain[1]
 
 
-@pytest.mark.parametrize(("qrs_ms", "qt_ms", "said"), [(121.0, 441.0, 2), (119.0, 439.0, 0), (None, 441.0, 1)])
+@pytest.mark.parametrize(("qrs_ms", "qt_ms", "said"), [(121.0, 441.0, 2), (119.0, 439.0, 0), (None, 441.0, 2)])
 def test_differences_over_20_ms_of_qrs_and_40_ms_of_qt_are_said(qrs_ms: float | None, qt_ms: float, said: int) -> None:
     ours = {"qrs_ms": Measurement(100.0), "qt_ms": Measurement(400.0)}
     classical = {"qrs_ms": Measurement(qrs_ms), "qt_ms": Measurement(qt_ms)}
