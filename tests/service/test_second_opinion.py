@@ -1,0 +1,59 @@
+"""A second opinion is bounded, and its failure is no failure of the answer."""
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+
+from model.reader import Prepared
+from model.reading.waves import Waves
+from model.signal.preprocess import Windows
+from model.signal.quality import Quality
+from model.signal.recording import Recording
+from service.second_opinion import SecondOpinion
+from service.wave_pool import DelineationError, WavePool
+
+
+def prepared() -> Prepared:
+    recording = Recording(np.zeros((1, 5000), np.float32), 500.0, ("II",))
+    return Prepared(recording, Quality("good"), Windows(np.zeros((1, 8, 2500), np.float32), (0.0,), 0.0, (), 250))
+
+
+def asked(timeout_s: float) -> tuple[Waves | None, float]:
+    second = SecondOpinion(processes=1, timeout_s=timeout_s)
+    try:
+        began_s = time.monotonic()
+        return asyncio.run(second.waves(prepared())), time.monotonic() - began_s
+    finally:
+        second.close()
+
+
+def test_a_process_that_cannot_delineate_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: WavePool, recording: Recording) -> Waves:
+        raise DelineationError("crashed")
+
+    monkeypatch.setattr(WavePool, "classical", fails)
+    assert asked(20.0)[0] is None
+
+
+def test_nobody_waits_longer_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(_: WavePool, recording: Recording) -> Waves:
+        time.sleep(3.0)
+        return {}
+
+    monkeypatch.setattr(WavePool, "classical", slow)
+    waves, took_s = asked(0.1)
+    assert waves is None
+    assert took_s < 2.5
+
+
+def test_nothing_is_started_before_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.second_opinion.WavePool", None)
+    SecondOpinion(processes=1, timeout_s=1.0).close()
+
+
+@pytest.mark.slow
+def test_the_waves_come_from_a_process() -> None:
+    waves, _ = asked(120.0)
+    assert waves == {"II": ()}
