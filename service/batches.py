@@ -3,14 +3,13 @@
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import PurePosixPath
 
 from model.errors import EcgError, MalformedArchiveError, MalformedRecordError, TooLargeError, UnknownFormatError
 from model.files import Limits, decode_body, decode_files
 from model.files.wfdb_header import MAX_HEADER_BYTES, parse_header
-from model.reader import Part
 from service.pipeline import Job
 from service.uploads import Decoder
 
@@ -31,8 +30,7 @@ class Batch:
         body: NDJSON, or a .zip of WFDB records and JSON files in any folders.
         media_type: which of the two.
         limits: of each ECG.
-        parts: what to answer of each.
-        request_id: stands in every answer.
+        job: makes one of an ECG's body and its decoder.
 
     Raises:
         UnknownFormatError: neither.
@@ -40,12 +38,9 @@ class Batch:
         TooLargeError: more members, or more bytes when unpacked, than are accepted.
     """
 
-    def __init__(
-        self, body: bytes, media_type: str, limits: Limits, *, parts: frozenset[Part], request_id: str
-    ) -> None:
+    def __init__(self, body: bytes, media_type: str, limits: Limits, job: Callable[[bytes, Decoder], Job]) -> None:
         self._limits = limits
-        self._parts = parts
-        self._request_id = request_id
+        self._job = job
         kind = media_type.partition(";")[0].strip().lower()
         if kind == NDJSON:
             self._jobs = self._of_lines(body)
@@ -102,9 +97,6 @@ class Batch:
                 f"a file unpacks to {member.file_size} bytes, wanted at most {self._limits.unpacked_bytes}"
             )
         return archive.read(member)
-
-    def _job(self, body: bytes, decode: Decoder) -> Job:
-        return Job(body, decode, self._parts, self._request_id, patient=True)
 
 
 def _opened(body: bytes) -> zipfile.ZipFile:

@@ -6,22 +6,24 @@ batch whose outputs have another number of rows fails whole.
 """
 
 import asyncio
+import logging
 import math
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, field
-
-import numpy as np
-import numpy.typing as npt
+from dataclasses import dataclass
 
 from model.engine import Engine, Outputs
 from model.errors import EngineError
 from service.errors import NotReadyError, Overloaded
+from service.pieces import Array, Entry, Piece, deliver, joined
+from service.telemetry import LOGGER
+from service.turns import Claim, Line, Priority, room_for
 
-Array = npt.NDArray[np.float32]
+ANYBODY = Claim()
+
+_log = logging.getLogger(LOGGER)
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,10 @@ class BatchLimits:
     Attributes:
         lanes: batches that run at once.
         windows: most windows in one batch.
-        wait_s: how long an incomplete batch waits for company.
-        queue_ecgs: most ECGs that wait.
-        queue_age_s: an ECG that would wait longer is refused.
+        wait_s: how long the oldest ECG of an incomplete batch waits for company; an urgent one does not wait.
+        queue_ecgs: most single ECGs that wait, and most of batches.
+        queue_age_s: a single ECG that would wait longer is refused, and so is one that has.
+        run_timeout_s: a batch that runs longer is given up.
     """
 
     lanes: int = 1
@@ -41,6 +44,7 @@ class BatchLimits:
     wait_s: float = 0.0
     queue_ecgs: int = 64
     queue_age_s: float = 10.0
+    run_timeout_s: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -50,30 +54,6 @@ class BatchRun:
     windows: int
     seconds: float
     waits_s: tuple[float, ...]
-
-
-@dataclass(eq=False)
-class _Entry:
-    """One ECG in the queue: `taken` windows are on the engine or done, `outputs` holds each piece by its first row."""
-
-    windows: Array
-    answer: asyncio.Future[Outputs]
-    since_s: float
-    taken: int = 0
-    outputs: dict[int, Outputs] = field(default_factory=dict)
-
-    @property
-    def left(self) -> int:
-        return len(self.windows) - self.taken
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """Consecutive windows of one ECG in one batch."""
-
-    entry: _Entry
-    first: int
-    last: int
 
 
 class Batcher:
@@ -97,10 +77,11 @@ class Batcher:
         self._executor = executor
         self._limits = limits
         self._observe = observe
-        self._waiting: deque[_Entry] = deque()
-        self._unanswered: set[_Entry] = set()
+        self._line: Line[Entry] = Line(overdue_s=limits.queue_age_s / 2)
+        self._unanswered: set[Entry] = set()
         self._arrived = asyncio.Condition()
         self._window_s = 0.0
+        self._hung = 0
         self._closing = False
         self._lanes: list[asyncio.Task[None]] = []
 
@@ -119,147 +100,146 @@ class Batcher:
             self._refuse(entry, NotReadyError("the service stopped before this ECG's turn"))
 
     @property
-    def depth(self) -> int:
-        """ECGs that wait for the engine."""
-        return len(self._waiting)
+    def hung(self) -> bool:
+        """Whether every lane waits for a batch that was given up, so that nothing can be answered."""
+        return self._hung >= self._limits.lanes
 
-    @property
-    def age_s(self) -> float:
+    def __len__(self) -> int:
+        return len(self._line)
+
+    def depth(self, priority: Priority) -> int:
+        """ECGs of a priority that wait for the engine."""
+        return self._line.depth(priority)
+
+    def age_s(self, priority: Priority) -> float:
         """How long the oldest of them has waited."""
-        return max((time.monotonic() - one.since_s for one in self._waiting), default=0.0)
+        return self._line.age_s(priority)
 
-    @property
-    def wait_s(self) -> float:
-        """How long an ECG that arrives now will wait, from the rate at which windows drain."""
-        return self._windows_waiting() * self._window_s / self._limits.lanes
-
-    async def run(self, windows: Array) -> Outputs:
+    async def run(self, windows: Array, claim: Claim = ANYBODY) -> Outputs:
         """Outputs of one ECG's windows, one row each, in order.
 
         Cancelling the caller takes its ECG out of the queue.
 
         Raises:
-            Overloaded: the queue is full, or its wait is too long.
+            Overloaded: the queue is full, or its wait is or became too long.
             NotReadyError: the queue is closing.
-            EngineError: the batch failed.
+            EngineError: the batch failed, or took too long, or what it answered is not finite.
         """
-        self._admit()
-        entry = _Entry(windows, asyncio.get_running_loop().create_future(), time.monotonic())
-        self._waiting.append(entry)
+        self._admit(claim)
+        loop = asyncio.get_running_loop()
+        entry = Entry(windows, claim, loop.create_future(), time.monotonic())
+        self._line.join(entry, claim)
         self._unanswered.add(entry)
+        expiry = None if claim.priority == "batch" else loop.call_later(self._limits.queue_age_s, self._expire, entry)
         try:
             async with self._arrived:
                 self._arrived.notify()
             return await entry.answer
         finally:
             self._drop(entry)
+            if expiry:
+                expiry.cancel()
 
-    def _admit(self) -> None:
+    def _admit(self, claim: Claim) -> None:
         if self._closing or not self._lanes:
             raise NotReadyError("the queue is not open")
-        wait_s = self.wait_s
+        if self.hung:
+            raise EngineError("the network does not answer")
+        alike: tuple[Priority, ...] = ("batch",) if claim.priority == "batch" else ("stat", "routine")
+        wait_s = self._wait_s(claim.priority)
         retry_after_s = max(1, math.ceil(wait_s))
-        if self.depth >= self._limits.queue_ecgs:
-            raise Overloaded(f"{self._limits.queue_ecgs} ECGs are waiting", retry_after_s)
-        if max(wait_s, self.age_s) > self._limits.queue_age_s:
+        if sum(map(self.depth, alike)) >= room_for(claim.priority, self._limits.queue_ecgs):
+            raise Overloaded("too many ECGs are waiting", retry_after_s)
+        if claim.priority != "batch" and wait_s > self._limits.queue_age_s:
             raise Overloaded(f"the wait is longer than {self._limits.queue_age_s:g} s", retry_after_s)
+
+    def _wait_s(self, priority: Priority) -> float:
+        """How long an ECG that arrives now will wait, from the rate at which windows drain."""
+        return self._windows_waiting(priority) * self._window_s / self._limits.lanes
+
+    def _windows_waiting(self, priority: Priority = "batch") -> int:
+        """Windows that wait with at least a priority."""
+        return sum(one.left for one in self._line.up_to(priority))
+
+    def _expire(self, entry: Entry) -> None:
+        if not entry.taken:
+            self._refuse(entry, Overloaded(f"its turn did not come within {self._limits.queue_age_s:g} s"))
 
     async def _serve(self) -> None:
         while await self._work_or_end():
-            if self._limits.wait_s and self._windows_waiting() < self._limits.windows:
-                await asyncio.sleep(self._limits.wait_s)
+            await self._wait_for_company()
             if batch := self._take():
                 await self._run(batch)
 
     async def _work_or_end(self) -> bool:
         """Wait for windows; False when the queue is closing and empty."""
         async with self._arrived:
-            await self._arrived.wait_for(lambda: self._waiting or self._closing)
-            return bool(self._waiting)
+            await self._arrived.wait_for(lambda: self._line or self._closing)
+            return bool(self._line)
 
-    def _windows_waiting(self) -> int:
-        return sum(one.left for one in self._waiting)
+    async def _wait_for_company(self) -> None:
+        """Let an incomplete batch fill up, until its deadline."""
+        while self._line and self._windows_waiting() < self._limits.windows:
+            left_s = self._line.oldest_s() + self._limits.wait_s - time.monotonic()
+            if left_s <= 0 or self._closing or self.depth("stat"):
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s), self._arrived:
+                    await self._arrived.wait()
 
-    def _take(self) -> list[_Piece]:
-        """Windows for one batch, oldest ECG first; one that needs further batches goes to the back, for fairness."""
-        batch: list[_Piece] = []
+    def _take(self) -> list[Piece]:
+        """Windows for one batch; an ECG that needs further batches waits for another turn, for fairness."""
+        batch: list[Piece] = []
         room = self._limits.windows
-        while room and self._waiting:
-            entry = self._waiting.popleft()
-            count = min(room, entry.left)
-            batch.append(_Piece(entry, entry.taken, entry.taken + count))
-            entry.taken += count
-            room -= count
+        while room and (entry := self._line.take()) is not None:
+            if entry.answer.done():
+                continue
+            batch.append(entry.cut(room))
+            room -= batch[-1].last - batch[-1].first
             if entry.left:
-                self._waiting.append(entry)
+                self._line.join(entry, entry.claim)
                 break
         return batch
 
-    async def _run(self, batch: list[_Piece]) -> None:
+    async def _run(self, batch: list[Piece]) -> None:
         loop = asyncio.get_running_loop()
         began_s = time.monotonic()
-        windows = _joined(batch)
         try:
-            outputs = await loop.run_in_executor(self._executor, self._engine.run, windows)
-            _require_rows(outputs, len(windows))
+            running = loop.run_in_executor(self._executor, self._engine.run, joined(batch))
+            await self._until(running, batch)
+            deliver(batch, running.result())
+            self._tell(batch, began_s)
         except Exception as error:  # noqa: BLE001 - whatever an engine raises belongs to this batch's callers alone
             self._fail(batch, error)
-            return
-        seconds = time.monotonic() - began_s
-        self._window_s += (seconds / len(windows) - self._window_s) * (0.1 if self._window_s else 1.0)
-        _deliver(batch, outputs)
-        waits_s = tuple(began_s - piece.entry.since_s for piece in batch if piece.first == 0)
-        self._observe(BatchRun(len(windows), seconds, waits_s))
 
-    def _fail(self, batch: list[_Piece], error: Exception) -> None:
+    async def _until(self, running: asyncio.Future[Outputs], batch: list[Piece]) -> None:
+        """Wait for a batch; one that takes too long is given up, and its lane goes on when its thread comes back."""
+        done, _ = await asyncio.wait((running,), timeout=self._limits.run_timeout_s)
+        if done:
+            return
+        self._fail(batch, EngineError(f"the network did not answer within {self._limits.run_timeout_s:g} s"))
+        self._hung += 1
+        await asyncio.wait((running,))
+        self._hung -= 1
+
+    def _tell(self, batch: list[Piece], began_s: float) -> None:
+        """Learn from a batch that ran, and tell the metrics."""
+        windows = sum(piece.last - piece.first for piece in batch)
+        seconds = time.monotonic() - began_s
+        self._window_s += (seconds / windows - self._window_s) * (0.1 if self._window_s else 1.0)
+        waits_s = tuple(began_s - piece.entry.since_s for piece in batch if piece.first == 0)
+        self._observe(BatchRun(windows, seconds, waits_s))
+
+    def _fail(self, batch: list[Piece], error: Exception) -> None:
         told = error if isinstance(error, EngineError) else EngineError(f"inference failed: {type(error).__name__}")
+        _log.error("a batch failed", extra={"fields": {"reason": told.detail}})
         for piece in batch:
             self._refuse(piece.entry, told)
 
-    def _refuse(self, entry: _Entry, error: Exception) -> None:
+    def _refuse(self, entry: Entry, error: Exception) -> None:
         self._drop(entry)
-        if not entry.answer.done():
-            entry.answer.set_exception(error)
+        entry.refuse(error)
 
-    def _drop(self, entry: _Entry) -> None:
+    def _drop(self, entry: Entry) -> None:
         self._unanswered.discard(entry)
-        # Not `remove` and its ValueError, whose text would hold the whole signal and cost a millisecond to write.
-        if entry in self._waiting:
-            self._waiting.remove(entry)
-
-
-def _joined(batch: list[_Piece]) -> Array:
-    pieces = [piece.entry.windows[piece.first : piece.last] for piece in batch]
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-
-
-def _require_rows(outputs: Outputs, rows: int) -> None:
-    arrays = [outputs.logits, outputs.embedding, *outputs.waves.values()]
-    if any(len(values) != rows for values in arrays):
-        raise EngineError(f"the network answered {len(outputs.logits)} windows of {rows}")
-
-
-def _deliver(batch: list[_Piece], outputs: Outputs) -> None:
-    row = 0
-    for piece in batch:
-        count = piece.last - piece.first
-        piece.entry.outputs[piece.first] = outputs[row : row + count]
-        row += count
-        _finish(piece.entry)
-
-
-def _finish(entry: _Entry) -> None:
-    """Answer an ECG whose windows have all come back."""
-    got = sum(len(piece.logits) for piece in entry.outputs.values())
-    if got < len(entry.windows) or entry.answer.done():
-        return
-    pieces = [entry.outputs[first] for first in sorted(entry.outputs)]
-    entry.answer.set_result(pieces[0] if len(pieces) == 1 else _stacked(pieces))
-
-
-def _stacked(pieces: list[Outputs]) -> Outputs:
-    return Outputs(
-        np.concatenate([one.logits for one in pieces]),
-        np.concatenate([one.embedding for one in pieces]),
-        {name: np.concatenate([one.waves[name] for one in pieces]) for name in pieces[0].waves},
-    )
+        self._line.leave(entry)

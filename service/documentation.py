@@ -13,7 +13,7 @@ DESCRIPTION = """Reads a 12-lead ECG: diagnostic statements with calibrated prob
 
 Decision support, to be read by a clinician. Nothing is guessed: a rate, unit or lead that is missing is a refusal, and
 a number that could not be measured is absent with a reason. Every refusal is `application/problem+json` with a stable
-`code`; 503 comes with `Retry-After`.
+`code`; 429 and 503 come with `Retry-After`.
 """
 
 CODES: dict[int, str] = {
@@ -24,6 +24,7 @@ CODES: dict[int, str] = {
     413: "too_large",
     415: "unknown_format",
     422: "missing_lead",
+    429: "too_many_requests",
     500: "internal",
     503: "overloaded",
 }
@@ -96,6 +97,11 @@ ECG_BODY: dict[str, Any] = {
             "include",
             f"Comma list of {', '.join(get_args(Part))}; findings, measurements and waves if absent.",
             {"type": "string", "default": "findings,measurements,waves"},
+        ),
+        _parameter(
+            "priority",
+            "Urgent ECGs are answered before routine ones, and those before the ECGs of a batch.",
+            {"type": "string", "enum": ["stat", "routine"], "default": "routine"},
         ),
         *_raw_parameters(),
         {
@@ -181,7 +187,7 @@ def _problem(status: HTTPStatus) -> dict[str, Any]:
         "description": status.phrase,
         "content": {"application/problem+json": {"schema": schema, "example": example}},
     }
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         seconds = {"description": "Seconds until there is room.", "schema": {"type": "integer", "minimum": 1}}
         answer["headers"] = {"Retry-After": seconds}
     return answer
@@ -189,7 +195,7 @@ def _problem(status: HTTPStatus) -> dict[str, Any]:
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": AnswerBody, "content": {"application/json": {"example": examples.answer()}}},
-    **problems(400, 401, 403, 408, 413, 415, 422, 500, 503),
+    **problems(400, 401, 403, 408, 413, 415, 422, 429, 500, 503),
 }
 
 _LINE = {
@@ -207,5 +213,5 @@ LINES: dict[int | str, dict[str, Any]] = {
         "description": "A line for each ECG, in order.",
         "content": {"application/x-ndjson": {"schema": _LINE}},
     },
-    **problems(400, 401, 403, 408, 413, 415, 422, 500, 503),
+    **problems(400, 401, 403, 408, 413, 415, 422, 429, 500, 503),
 }

@@ -22,6 +22,9 @@ from service.watch import Trace
 Lease = Callable[[], AbstractContextManager[Pipeline]]
 """Holds the pipeline that answers now; each ECG takes its own, so that a long batch does not hold up a reload."""
 
+Turn = Callable[[], AbstractAsyncContextManager[None]]
+"""Waits for a place among the ECGs of all batches, and holds it."""
+
 ROUTE = "/v1/ecgs/batch#line"
 """What the audit calls one ECG of a batch."""
 
@@ -61,12 +64,14 @@ class LineWriter:
 
     Attributes:
         lease: holds what answers.
+        turn: waits until an ECG may be worked on.
         telemetry: is told of every problem.
         trace: who asks, and the id that stands in every problem.
         audit: is told of every ECG.
     """
 
     lease: Lease
+    turn: Turn
     telemetry: Telemetry
     trace: Trace
     audit: AuditLog | None
@@ -111,5 +116,6 @@ class LineWriter:
     async def _answer(self, item: Job | EcgError) -> Answered:
         if isinstance(item, EcgError):
             raise item
-        with self.lease() as pipeline:
-            return await pipeline.answer(item)
+        async with self.turn():
+            with self.lease() as pipeline:
+                return await pipeline.answer(item)

@@ -7,21 +7,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-import numpy as np
-import numpy.typing as npt
-
 from model.engine import Outputs
 from model.reader import NEED_WAVES, Answer, Part, Prepared, Reader
 from model.reading.measurements import MEASUREMENTS, Measurement
 from model.signal.recording import Recording
 from service.batching import Batcher, BatchRun
-from service.errors import Overloaded
 from service.schemas import answer_json, model_wire
 from service.telemetry import Telemetry
+from service.threads import Pool
+from service.turns import Claim
 from service.wave_pool import DelineationError
-
-PATIENCE_S = 0.05
-"""How long an ECG that may wait does so before it asks a full queue again."""
 
 NOT_DELINEATED_WARNING = "The waves could not be delineated; nothing was measured."
 
@@ -36,14 +31,15 @@ class Workers:
         answer: outputs to bytes; a classical delineator is waited for here.
     """
 
-    decode: ThreadPoolExecutor
+    decode: Pool
     engine: ThreadPoolExecutor
-    answer: ThreadPoolExecutor
+    answer: Pool
 
     def close(self) -> None:
-        """Let what runs end, and drop what has not begun."""
-        for pool in (self.decode, self.engine, self.answer):
-            pool.shutdown(wait=True, cancel_futures=True)
+        """Let what runs end, and drop what has not begun; the engine had its time and is not waited for."""
+        self.decode.close()
+        self.engine.shutdown(wait=False, cancel_futures=True)
+        self.answer.close()
 
 
 @dataclass(frozen=True)
@@ -55,14 +51,14 @@ class Job:
         decode: turns it into a recording.
         parts: what to answer.
         request_id: stands in the answer.
-        patient: wait when the queue is full, rather than be refused; single ECGs go first.
+        claim: its place in the order, at every stage.
     """
 
     body: bytes
     decode: Callable[[bytes], Recording]
     parts: frozenset[Part]
     request_id: str
-    patient: bool = False
+    claim: Claim
 
 
 @dataclass(frozen=True)
@@ -124,19 +120,9 @@ class Pipeline:
         Raises:
             EcgError: of the decoder, of `Reader.prepare`, of the queue or of the engine.
         """
-        loop = asyncio.get_running_loop()
-        prepared = await loop.run_in_executor(self._workers.decode, self._prepare, job)
-        outputs = await self._run(prepared.windows.signal_mv, patient=job.patient)
-        return await loop.run_in_executor(self._workers.answer, self._render, job, prepared, outputs)
-
-    async def _run(self, windows: npt.NDArray[np.float32], *, patient: bool) -> Outputs:
-        while True:
-            try:
-                return await self.batcher.run(windows)
-            except Overloaded:
-                if not patient:
-                    raise
-            await asyncio.sleep(PATIENCE_S)
+        prepared = await self._workers.decode.run(job.claim, self._prepare, job)
+        outputs = await self.batcher.run(prepared.windows.signal_mv, job.claim)
+        return await self._workers.answer.run(job.claim, self._render, job, prepared, outputs)
 
     def _prepare(self, job: Job) -> Prepared:
         with self._telemetry.stage("decode"):

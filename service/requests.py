@@ -9,10 +9,11 @@ from fastapi import Request
 from starlette.types import Receive
 
 from model.errors import TooLargeError, UnknownFormatError
-from service.errors import BodyTimeoutError
+from service.errors import BodyTimeoutError, ParameterError
 from service.idempotency import Resend
-from service.security import Caller, Scope
+from service.security import ANYONE, Caller, Scope
 from service.serving import Serving
+from service.turns import Claim
 from service.watch import ClientGoneError, Trace
 
 T = TypeVar("T")
@@ -35,6 +36,24 @@ async def admit_caller(request: Request, scope: Scope) -> Caller:
     caller = await serving_of(request).guard.require(request.headers, scope)
     trace_of(request).caller = caller.name
     return caller
+
+
+def claim_of(request: Request, caller: Caller) -> Claim:
+    """The place of a single ECG in the order, by its caller and `priority`; raises ParameterError."""
+    priority = request.query_params.get("priority", "routine")
+    if priority not in {"stat", "routine"}:
+        raise ParameterError("priority takes stat or routine")
+    return Claim("stat" if priority == "stat" else "routine", _name(request, caller))
+
+
+def batch_claim_of(request: Request, caller: Caller) -> Claim:
+    """The place of the ECGs of a batch, behind single ones."""
+    return Claim("batch", _name(request, caller))
+
+
+def _name(request: Request, caller: Caller) -> str:
+    """Who shares with others: callers without a name are told apart by address."""
+    return request.client.host if caller.name == ANYONE and request.client else caller.name
 
 
 def announced_bytes(request: Request, most: int) -> int:

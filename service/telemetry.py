@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 from typing import Literal
 
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from model.bundle import Bundle
 from model.reader import Answer
+from service.turns import PRIORITIES, Priority
 
 Stage = Literal["decode", "preprocess", "queue", "inference", "postprocess"]
 Part = Literal["api_keys", "audit", "issuer"]
@@ -45,8 +47,10 @@ class Telemetry:
         self.stage_seconds = Histogram(
             "ecg_stage_seconds", "Time in one stage of an answer.", ("stage",), buckets=SECONDS, registry=registry
         )
-        self.queue_depth = Gauge("ecg_queue_depth", "ECGs that wait for the network.", registry=registry)
-        self.queue_age_seconds = Gauge("ecg_queue_age_seconds", "Age of the oldest of them.", registry=registry)
+        self.queue_depth = Gauge("ecg_queue_depth", "ECGs that wait for the network.", ("priority",), registry=registry)
+        self.queue_age_seconds = Gauge(
+            "ecg_queue_age_seconds", "Age of the oldest of them.", ("priority",), registry=registry
+        )
         self.batch_size = Histogram("ecg_batch_size", "Windows in a batch.", buckets=WINDOWS, registry=registry)
         self.refusals = Counter("ecg_refusals", "Requests refused, by problem code.", ("code",), registry=registry)
         self.findings = Counter("ecg_findings", "Findings present, by statement.", ("key",), registry=registry)
@@ -79,6 +83,7 @@ class Telemetry:
         for verdict in ("good", "limited", "unusable"):
             self.quality.labels(verdict)
         self.refusals.labels("overloaded")
+        self.refusals.labels("too_many_requests")
 
     @contextmanager
     def stage(self, name: Stage) -> Iterator[None]:
@@ -96,10 +101,11 @@ class Telemetry:
             if finding.present:
                 self.findings.labels(finding.statement.key).inc()
 
-    def watch_queue(self, depth: Callable[[], float], age_s: Callable[[], float]) -> None:
+    def watch_queue(self, depth: Callable[[Priority], float], age_s: Callable[[Priority], float]) -> None:
         """Ask the queue whenever the metrics are read."""
-        self.queue_depth.set_function(depth)
-        self.queue_age_seconds.set_function(age_s)
+        for priority in PRIORITIES:
+            self.queue_depth.labels(priority).set_function(partial(depth, priority))
+            self.queue_age_seconds.labels(priority).set_function(partial(age_s, priority))
 
     def watch_ready(self, ready: Callable[[], bool]) -> None:
         """Ask the service whenever the metrics are read."""

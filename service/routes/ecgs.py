@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
@@ -11,7 +12,17 @@ from service.documentation import ANSWERS, BATCH_BODY, ECG_BODY, LINES
 from service.lines import LineStream, LineWriter
 from service.parts import parse_parts
 from service.pipeline import Answered, Job
-from service.requests import admit_caller, announced_bytes, read_body, resend_of, serving_of, trace_of, unless_gone
+from service.requests import (
+    admit_caller,
+    announced_bytes,
+    batch_claim_of,
+    claim_of,
+    read_body,
+    resend_of,
+    serving_of,
+    trace_of,
+    unless_gone,
+)
 from service.uploads import decoder
 
 router = APIRouter(tags=["ecg"])
@@ -23,16 +34,18 @@ async def read_ecg(request: Request) -> Response:
 
     Send a WFDB record, JSON or raw samples; sampling rate, unit and lead names are never guessed. At least I, II and
     V1-V6 are needed, or limb leads from which they follow, and at least 5 s. Times in the answer count from the first
-    sample sent. `?include=` picks parts from findings, measurements, waves, embedding and plot.
+    sample sent. `?include=` picks parts from findings, measurements, waves, embedding and plot; `?priority=stat` is
+    answered before what is routine.
     """
     serving = serving_of(request)
     caller = await admit_caller(request, "read")
+    claim = claim_of(request, caller)
     parts = parse_parts(request.query_params.getlist("include"))
     decode = decoder(request.headers.get("content-type", ""), request.query_params, serving.limits)
     most = serving.settings.body_bytes
-    with serving.admission.permit(announced_bytes(request, most)):
+    with serving.admission.permit(announced_bytes(request, most), claim):
         body = await read_body(request, most, serving.settings.body_timeout_s)
-        job = Job(body, decode, parts, trace_of(request).request_id)
+        job = Job(body, decode, parts, trace_of(request).request_id, claim)
 
         async def work() -> Answered:
             with serving.lease() as pipeline:
@@ -54,19 +67,20 @@ async def read_batch(request: Request) -> LineStream:
     """
     serving = serving_of(request)
     settings = serving.settings
-    await admit_caller(request, "read")
+    claim = batch_claim_of(request, await admit_caller(request, "read"))
     parts = parse_parts(request.query_params.getlist("include"))
     announced = announced_bytes(request, settings.batch_bytes)
     trace = trace_of(request)
-    writer = LineWriter(serving.lease, serving.telemetry, trace, serving.audit)
+    writer = LineWriter(serving.lease, partial(serving.batch_turn, claim), serving.telemetry, trace, serving.audit)
 
     @asynccontextmanager
     async def lines() -> AsyncIterator[AsyncIterator[bytes]]:
-        with serving.admission.permit(announced):
+        with serving.admission.permit(announced, claim):
             timeout_s = settings.body_timeout_s * max(1.0, settings.batch_mib / settings.body_mib)
             body = await read_body(request, settings.batch_bytes, timeout_s)
             kind = request.headers.get("content-type", "")
-            batch = await asyncio.to_thread(Batch, body, kind, serving.limits, parts=parts, request_id=trace.request_id)
+            job = partial(Job, parts=parts, request_id=trace.request_id, claim=claim)
+            batch = await asyncio.to_thread(Batch, body, kind, serving.limits, job)
             async with aclosing(writer.lines(batch, at_once=serving.at_once)) as answers:
                 yield answers
 

@@ -63,7 +63,7 @@ def test_thousands_at_once_get_their_own_answer_or_none(limits: BatchLimits) -> 
     async def all_at_once() -> list[bool]:
         async with queue(StubEngine(), limits) as batcher:
             answered = await asyncio.gather(*(ask(batcher, number) for number in range(1, 2001)))
-            assert batcher.depth == 0
+            assert len(batcher) == 0
         return answered
 
     answered = asyncio.run(all_at_once())
@@ -100,7 +100,7 @@ def test_what_waits_together_runs_together_up_to_the_largest_batch() -> None:
             batcher = Batcher(engine, threads, BatchLimits(windows=4), seen.append)
             batcher.start()
             asked = [asyncio.ensure_future(batcher.run(signed(number))) for number in range(1, 12)]
-            while batcher.depth > 7:  # noqa: ASYNC110
+            while len(batcher) > 7:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
             gate.set()
             await asyncio.gather(*asked)
@@ -156,7 +156,7 @@ def test_an_ecg_whose_caller_left_is_not_computed() -> None:
             await asyncio.sleep(0)
             second.cancel()
             await asyncio.sleep(0)
-            assert batcher.depth == 0
+            assert len(batcher) == 0
             gate.set()
             await first
 
