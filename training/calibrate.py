@@ -1,7 +1,7 @@
 """Fits a bundle's probabilities and thresholds on labelled records, and writes them into its manifest.
 
-Platt scaling per statement (Platt 1999, with his smoothed targets), the threshold of the best F1, and the floor of
-class-conditional conformal prediction. A hospital runs this on records of its own to fit a bundle to its patients.
+Platt scaling per statement (Platt 1999, with his smoothed targets), the threshold of the best F1, and the bounds of
+conformal prediction sets. A hospital runs this on records of its own to fit a bundle to its patients.
 """
 
 from dataclasses import replace
@@ -17,14 +17,17 @@ from model.bundle import Output, read_bundle, write_manifest
 from model.engine import OnnxEngine
 from model.reading.findings import Calibration, calibrated
 from training.config import CalibrateConfig, Config
+from training.conformal import conformal_ceiling, conformal_floor
 from training.dataset import hash_lines
-from training.metrics import conformal_floor
 from training.scoring import Scored, Selection, score
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int8]
 
-CONFORMAL = "conformal_90"
+FLOORS = "conformal_90"
+"""Probability from which on a statement may hold, under this name in the manifest's metrics of calibration."""
+CEILINGS = "conformal_90_absent"
+"""Probability up to which it may not."""
 
 
 def run(
@@ -50,7 +53,7 @@ def run(
         "split": split,
         "records": len(scored.labelled.records),
         "data_sha256": scored.data_sha256,
-        CONFORMAL: _floors(scored, outputs),
+        **bounds(scored, outputs, config.calibrate.conformal_confidence),
     }
     manifest = opened.manifest
     metrics = manifest.metrics | {"calibration": note}
@@ -117,13 +120,24 @@ def _sigmoid(logits: Floats) -> Floats:
     return np.asarray(np.exp(-np.logaddexp(0.0, -logits)))
 
 
-def _floors(scored: Scored, outputs: tuple[Output, ...]) -> dict[str, float]:
+def bounds(scored: Scored, outputs: tuple[Output, ...], confidence: float) -> dict[str, Any]:
+    """Floors and ceilings of the prediction sets.
+
+    Each bound keeps its promise at the confidence asked for; those of the superclasses, of which the worst is what
+    counts, all together (Bonferroni).
+    """
     probabilities = calibrated(scored.logits, [one.calibration for one in outputs])
-    floors = {
-        one.statement.key: conformal_floor(probabilities[:, column], scored.labelled.labels[:, column])
-        for column, one in enumerate(outputs)
-    }
-    return {key: floor for key, floor in floors.items() if floor is not None}
+    together = sum(one.statement.group == "superclass" for one in outputs)
+    floors: dict[str, float | None] = {}
+    ceilings: dict[str, float | None] = {}
+    for column, output in enumerate(outputs):
+        one, labels = output.statement, scored.labelled.labels[:, column]
+        each = 1 - (1 - confidence) / (together if one.group == "superclass" else 1)
+        floors[one.key] = conformal_floor(probabilities[:, column], labels == 1, confidence=each)
+        ceilings[one.key] = conformal_ceiling(probabilities[:, column], labels == 0, confidence=each)
+    named = {FLOORS: floors, CEILINGS: ceilings}
+    kept = {name: {key: one for key, one in bounds.items() if one is not None} for name, bounds in named.items()}
+    return kept | {"conformal_confidence": confidence}
 
 
 def _identity(scored: Scored) -> str:

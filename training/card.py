@@ -18,6 +18,7 @@ HEADLINE = (
     ("ece", "expected calibration error, calibrated"),
     ("ece_uncalibrated", "expected calibration error, before calibration"),
     ("conformal_worst", "conformal coverage at 90 %, worst superclass"),
+    ("conformal_set_size", "labels in a conformal set, mean over superclasses (1 is always decided)"),
 )
 
 LIMITS = """\

@@ -173,12 +173,14 @@ class CalibrateConfig:
         default_threshold: on the probability, where none can be chosen.
         min_threshold: floor of a chosen threshold.
         max_threshold: ceiling of a chosen threshold.
+        conformal_confidence: with which a prediction set covers 90 %, over the draw of these records.
     """
 
     min_positives: int = 10
     default_threshold: float = 0.5
     min_threshold: float = 0.05
     max_threshold: float = 0.95
+    conformal_confidence: float = 0.95
 
 
 @dataclass(frozen=True)

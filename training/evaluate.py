@@ -73,13 +73,19 @@ def _headline(figures: Figures) -> dict[str, Any]:
     """The figures that a bundle is judged by; null where the records do not give them."""
     groups = {group.name: group for group in figures.groups}
     superclass, statement = groups["superclass"], groups["statement"]
-    covered = [one.figures["coverage"].value for one in figures.statements if one.group == "superclass"]
+    covered = [
+        one.figures[label].value
+        for one in figures.statements
+        if one.group == "superclass"
+        for label in ("coverage", "coverage_absent")
+    ]
     return {
         **_pair("super_auroc", superclass, "auroc"),
         **_pair("statement_auroc", statement, "auroc"),
         **_pair("ece", superclass, "ece"),
         **_pair("ece_uncalibrated", superclass, "ece_uncalibrated"),
         "conformal_worst": min((one for one in covered if one is not None), default=None),
+        "conformal_set_size": superclass.figures["set_size"].value,
         "further_auroc": groups["further"].figures["auroc"].value,
         "n": figures.n,
         "n_superclass": superclass.n,

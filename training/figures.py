@@ -9,14 +9,14 @@ import numpy.typing as npt
 from model.bundle import Bundle
 from model.reading.findings import calibrated
 from model.reading.statements import STATEMENTS, SUPERCLASSES, Statement
-from training.calibrate import CONFORMAL
+from training.calibrate import CEILINGS, FLOORS
 from training.config import EvaluateConfig
+from training.conformal import coverage, set_size
 from training.metrics import (
     Figure,
     auprc,
     auroc,
     cluster_numbers,
-    conformal_coverage,
     ece,
     f1,
     figure,
@@ -39,7 +39,10 @@ MOSTLY_KNOWN = 0.5
 """A statement known to a smaller share of its group's records is `further`: means over different records do not mix."""
 AGE_BANDS = ((0, 40), (40, 60), (60, 80), (80, 200))
 
-NAMES = ("auroc", "auprc", "f1", "sensitivity", "specificity", "ece", "ece_uncalibrated", "coverage")
+NAMES = (
+    *("auroc", "auprc", "f1", "sensitivity", "specificity", "ece", "ece_uncalibrated"),
+    *("coverage", "coverage_absent", "set_size"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +56,8 @@ class Answers:
         raw: (R, C) probabilities before calibration.
         thresholds: (C,) on the calibrated probability.
         present: (R, C) whether the statement is made.
-        floors: (C,) of conformal prediction; NaN where there is none.
+        floors: (C,) probability from which on a statement may hold, by conformal prediction; NaN where there is none.
+        ceilings: (C,) probability up to which it may not hold.
         labels: int8 (R, C): 1 present, 0 absent, -1 unknown.
     """
 
@@ -64,6 +68,7 @@ class Answers:
     thresholds: Floats
     present: npt.NDArray[np.bool_]
     floors: Floats
+    ceilings: Floats
     labels: npt.NDArray[np.int8]
 
     def rows(self, keep: npt.NDArray[np.bool_]) -> "Answers":
@@ -75,7 +80,7 @@ class Answers:
         """The answers about some of the statements."""
         names = ("scores", "probabilities", "raw", "present", "labels")
         kept = {name: getattr(self, name)[:, keep] for name in names}
-        kept |= {name: getattr(self, name)[keep] for name in ("thresholds", "floors")}
+        kept |= {name: getattr(self, name)[keep] for name in ("thresholds", "floors", "ceilings")}
         return replace(self, statements=tuple(self.statements[one] for one in keep), **kept)
 
 
@@ -126,7 +131,11 @@ def answers_of(bundle: Bundle, scored: Scored) -> Answers:
     """What a bundle answers, each statement on its own."""
     probabilities = calibrated(scored.logits, bundle.calibrations)
     thresholds = np.array([one.threshold for one in bundle.calibrations])
-    floors = bundle.manifest.metrics.get("calibration", {}).get(CONFORMAL, {})
+    fitted = bundle.manifest.metrics.get("calibration", {})
+    floors, ceilings = (
+        np.array([fitted.get(name, {}).get(one.key, np.nan) for one in bundle.statements])
+        for name in (FLOORS, CEILINGS)
+    )
     return Answers(
         statements=bundle.statements,
         scores=scored.logits,
@@ -134,7 +143,8 @@ def answers_of(bundle: Bundle, scored: Scored) -> Answers:
         raw=1.0 / (1.0 + np.exp(-scored.logits)),
         thresholds=thresholds,
         present=probabilities >= thresholds,
-        floors=np.array([floors.get(one.key, np.nan) for one in bundle.statements]),
+        floors=floors,
+        ceilings=ceilings,
         labels=scored.labelled.labels,
     )
 
@@ -154,9 +164,8 @@ def one_of_superclasses(answers: Answers) -> tuple[Answers, npt.NDArray[np.bool_
     softmax = shifted / shifted.sum(axis=1, keepdims=True)
     present = softmax == softmax.max(axis=1, keepdims=True)
     none = np.full(len(columns), np.nan)
-    return replace(
-        only, scores=softmax, probabilities=softmax, raw=softmax, present=present, floors=none, thresholds=none
-    ), keep
+    answered = replace(only, scores=softmax, probabilities=softmax, raw=softmax, present=present)
+    return replace(answered, thresholds=none, floors=none, ceilings=none), keep
 
 
 def build_figures(answers: Answers, scored: Scored, config: EvaluateConfig) -> Figures:
@@ -205,7 +214,7 @@ def _statement_values(answers: Answers, column: int, weights: Floats) -> Floats:
     labels, weights = labels[known], weights[:, known]
     scores, said = answers.scores[known, column], answers.probabilities[known, column]
     present, raw = answers.present[known, column], answers.raw[known, column]
-    covered = conformal_coverage(said, labels, weights, floor=answers.floors[column])
+    floor, ceiling = answers.floors[column], answers.ceilings[column]
     return np.stack(
         [
             auroc(scores, labels, weights),
@@ -215,7 +224,9 @@ def _statement_values(answers: Answers, column: int, weights: Floats) -> Floats:
             specificity(present, labels, weights),
             ece(said, labels, weights),
             ece(raw, labels, weights),
-            covered,
+            coverage(said, labels == 1, weights, floor=floor),
+            coverage(-said, labels == 0, weights, floor=-ceiling),
+            set_size(said, weights, floor=floor, ceiling=ceiling),
         ],
         axis=1,
     )

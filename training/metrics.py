@@ -1,4 +1,4 @@
-"""Figures of merit with bootstrap intervals: AUROC, AUPRC, F1, calibration error and conformal coverage.
+"""Figures of merit with bootstrap intervals: AUROC, AUPRC, F1 and calibration error.
 
 Every figure takes weights (draw, record) and gives one value a draw: a draw counts each record as often as it was
 drawn, and the first draw counts every record once, so that the first value is the figure itself. A record whose label
@@ -15,7 +15,6 @@ Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int8]
 
 ECE_BINS = 15  # Guo et al., "On Calibration of Modern Neural Networks", 2017
-COVERAGE = 0.9
 _BLOCK = 4_000_000  # weights held at a time
 
 
@@ -72,7 +71,7 @@ def macro(values: Floats) -> Floats:
     """Mean over the last axis of what is defined; NaN where nothing is."""
     defined = np.isfinite(values)
     total = np.where(defined, values, 0.0).sum(axis=-1)
-    return np.asarray(_ratio(total, defined.sum(axis=-1).astype(np.float64)))
+    return np.asarray(ratio(total, defined.sum(axis=-1).astype(np.float64)))
 
 
 def auroc(scores: Floats, labels: Labels, weights: Floats) -> Floats:
@@ -80,7 +79,7 @@ def auroc(scores: Floats, labels: Labels, weights: Floats) -> Floats:
     positive, negative = _by_score(scores, labels, weights)
     below = np.cumsum(negative, axis=1) - negative
     pairs = positive.sum(axis=1) * negative.sum(axis=1)
-    return _ratio((positive * (below + 0.5 * negative)).sum(axis=1), pairs)
+    return ratio((positive * (below + 0.5 * negative)).sum(axis=1), pairs)
 
 
 def auprc(scores: Floats, labels: Labels, weights: Floats) -> Floats:
@@ -88,23 +87,23 @@ def auprc(scores: Floats, labels: Labels, weights: Floats) -> Floats:
     positive, negative = _by_score(-scores, labels, weights)
     found = np.cumsum(positive, axis=1)
     precision = found / np.maximum(found + np.cumsum(negative, axis=1), 1e-12)
-    return _ratio((positive * precision).sum(axis=1), positive.sum(axis=1))
+    return ratio((positive * precision).sum(axis=1), positive.sum(axis=1))
 
 
 def f1(present: npt.NDArray[np.bool_], labels: Labels, weights: Floats) -> Floats:
     """Harmonic mean of precision and recall of yes-or-no answers."""
     hits = weights @ (present & (labels == 1))
-    return _ratio(2 * hits, weights @ present + weights @ (labels == 1))
+    return ratio(2 * hits, weights @ present + weights @ (labels == 1))
 
 
 def sensitivity(present: npt.NDArray[np.bool_], labels: Labels, weights: Floats) -> Floats:
     """Share of the positives that are found."""
-    return _ratio(weights @ (present & (labels == 1)), weights @ (labels == 1))
+    return ratio(weights @ (present & (labels == 1)), weights @ (labels == 1))
 
 
 def specificity(present: npt.NDArray[np.bool_], labels: Labels, weights: Floats) -> Floats:
     """Share of the negatives that are left alone."""
-    return _ratio(weights @ (~present & (labels == 0)), weights @ (labels == 0))
+    return ratio(weights @ (~present & (labels == 0)), weights @ (labels == 0))
 
 
 def ece(probabilities: Floats, labels: Labels, weights: Floats) -> Floats:
@@ -112,7 +111,7 @@ def ece(probabilities: Floats, labels: Labels, weights: Floats) -> Floats:
     bins = np.minimum((probabilities * ECE_BINS).astype(np.intp), ECE_BINS - 1)
     member = np.eye(ECE_BINS)[bins]
     gap = np.abs(weights @ (member * (probabilities - labels)[:, None]))
-    return _ratio(gap.sum(axis=1), weights.sum(axis=1))
+    return ratio(gap.sum(axis=1), weights.sum(axis=1))
 
 
 def reliability(probabilities: Floats, labels: Labels) -> tuple[Floats, Floats, Floats]:
@@ -123,25 +122,6 @@ def reliability(probabilities: Floats, labels: Labels) -> tuple[Floats, Floats, 
     said = np.bincount(bins, probabilities, ECE_BINS)[filled] / count[filled]
     seen = np.bincount(bins, labels == 1, ECE_BINS)[filled] / count[filled]
     return said, seen, count[filled]
-
-
-def conformal_floor(probabilities: Floats, labels: Labels, *, coverage: float = COVERAGE) -> float | None:
-    """The probability from which on a class is in the prediction set, so that it covers its own positives.
-
-    Class-conditional split conformal prediction (Vovk 2012): from calibration positives, the largest floor under
-    which at most a share of `1 - coverage` lies, corrected for their number. None with too few of them.
-    """
-    positives = np.sort(probabilities[labels == 1])
-    below = int(np.floor((1 - coverage) * (len(positives) + 1)))
-    return float(positives[below - 1]) if below >= 1 else None
-
-
-def conformal_coverage(probabilities: Floats, labels: Labels, weights: Floats, *, floor: float) -> Floats:
-    """Share of the positives whose class is in its prediction set; NaN without a floor."""
-    positives = labels == 1
-    if not np.isfinite(floor):
-        return np.full(len(weights), np.nan)
-    return _ratio(weights @ (positives & (probabilities >= floor)), weights @ positives)
 
 
 def _by_score(scores: Floats, labels: Labels, weights: Floats) -> tuple[Floats, Floats]:
@@ -158,6 +138,6 @@ def _by_score(scores: Floats, labels: Labels, weights: Floats) -> tuple[Floats, 
     )
 
 
-def _ratio(top: Floats, bottom: Floats) -> Floats:
+def ratio(top: Floats, bottom: Floats) -> Floats:
     """Quotient, NaN where nothing is below."""
     return np.divide(top, bottom, out=np.full_like(top, np.nan, dtype=np.float64), where=bottom > 0)

@@ -56,7 +56,7 @@ def _subgroup_table(figures: Figures) -> list[str]:
 
 
 def _statement_table(group: str, statements: Sequence[StatementFigures]) -> list[str]:
-    names = ("auroc", "auprc", "f1", "sensitivity", "specificity", "ece", "coverage")
+    names = ("auroc", "auprc", "f1", "sensitivity", "specificity", "ece", "coverage", "coverage_absent", "set_size")
     rows = [
         (
             *(f"{one.key} {one.name}" if one.counted else f"{one.key} {one.name} (not in the mean)",),
@@ -75,7 +75,9 @@ def _statement_table(group: str, statements: Sequence[StatementFigures]) -> list
         "sensitivity",
         "specificity",
         "ECE",
-        "coverage at 90 %",
+        "coverage at 90 %, with",
+        "without",
+        "set size",
     )
     return [f"## {group.capitalize()}", "", *_table(head, rows), ""]
 

@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from model.bundle import read_bundle
-from model.reading.findings import calibrated
+from model.bundle import Output, read_bundle
+from model.reading.findings import Calibration, calibrated
+from model.reading.statements import VOCABULARY
 from tests.training.ecg_folders import write_shared_ptbxl
 from tests.training.toy_bundle import write_toy_bundle
 from training import prepare
-from training.calibrate import best_f1_threshold, fit, platt, run
+from training.calibrate import best_f1_threshold, bounds, fit, platt, run
 from training.config import CalibrateConfig, Config
 from training.metrics import ece
+from training.scoring import Labelled, Scored
 
 SETTINGS = CalibrateConfig()
 
@@ -107,12 +109,28 @@ def test_a_hospital_fits_a_bundle_to_its_own_records(hospital: Path, tmp_path: P
     assert manifest.thresholds_version == result["thresholds"]
     assert manifest.thresholds_version.startswith("val-")
     assert manifest.metrics["calibration"]["records"] == 40
-    assert set(manifest.metrics["calibration"]["conformal_90"]) >= {"NORM", "MI"}
+    note = manifest.metrics["calibration"]
+    assert note["conformal_90"].keys() == {"NSR"}  # 20 positives of the others promise nothing
+    assert note["conformal_confidence"] == 0.95
     by_key = {one.statement.key: one.calibration for one in manifest.outputs}
     assert by_key["NORM"].intercept != 0.0
     assert by_key["AF"].intercept == 0.0  # nothing is known of it there
     again = run(Config(), bundle, hospital / "prepared", split="val", source=None, thresholds_version="mine")
     assert again["thresholds"] == "mine"
+
+
+def test_a_superclass_promises_more_than_a_statement_alone() -> None:
+    random = np.random.default_rng(0)
+    logits = np.repeat(random.normal(size=(300, 1)), 3, axis=1)
+    labels = np.repeat((logits[:, :1] > 0).astype(np.int8), 3, axis=1)
+    outputs = tuple(Output(VOCABULARY[key], Calibration()) for key in ("NORM", "MI", "AF"))
+    labelled = Labelled(
+        "x", (), labels, np.empty(0, dtype=np.str_), np.empty(0, dtype=np.float32), np.empty(0, dtype=np.str_)
+    )
+    found = bounds(Scored(labelled, logits, ""), outputs, 0.95)
+    floors, ceilings = found["conformal_90"], found["conformal_90_absent"]
+    assert floors["NORM"] == floors["MI"] < floors["AF"]
+    assert ceilings["NORM"] == ceilings["MI"] > ceilings["AF"]
 
 
 def test_the_same_records_give_the_same_version(hospital: Path, tmp_path: Path) -> None:

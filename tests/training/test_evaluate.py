@@ -167,5 +167,8 @@ def test_a_statement_known_to_few_is_in_another_mean_than_those_known_to_all() -
     labels[:, 0] = labels[:90, 1] = labels[:20, 2] = 1
     columns = np.zeros((100, 3))
     statements = tuple(VOCABULARY[key] for key in ("AF", "NSR", "PVC"))
-    answers = Answers(statements, columns, columns, columns, columns[0], columns > 1, columns[0], labels)
+    answers = Answers(
+        statements=statements, scores=columns, probabilities=columns, raw=columns, thresholds=columns[0],
+        present=columns > 1, floors=columns[0], ceilings=columns[0], labels=labels,
+    )  # fmt: skip
     assert groups_of(answers) == ("statement", "statement", "further")

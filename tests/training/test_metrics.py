@@ -10,8 +10,6 @@ from training.metrics import (
     auprc,
     auroc,
     cluster_numbers,
-    conformal_coverage,
-    conformal_floor,
     ece,
     f1,
     figure,
@@ -110,17 +108,3 @@ def test_a_patient_is_drawn_with_all_records() -> None:
 
 def test_a_mean_skips_what_is_not_defined() -> None:
     np.testing.assert_array_equal(macro(np.array([[0.5, np.nan, 1.0], [np.nan, np.nan, np.nan]])), [0.75, np.nan])
-
-
-def test_the_conformal_floor_covers_new_positives() -> None:
-    random = np.random.default_rng(0)
-    truth = np.ones(2000, dtype=np.int8)
-    floor = conformal_floor(random.beta(4, 2, 500), truth[:500])
-    assert floor is not None
-    covered = conformal_coverage(random.beta(4, 2, 2000), truth, np.ones((1, 2000)), floor=floor)
-    assert 0.87 < covered[0] < 0.93
-
-
-def test_too_few_positives_give_no_floor() -> None:
-    assert conformal_floor(np.full(8, 0.5), np.ones(8, dtype=np.int8)) is None
-    assert np.isnan(conformal_coverage(np.full(8, 0.5), np.ones(8, dtype=np.int8), np.ones((2, 8)), floor=np.nan)).all()
