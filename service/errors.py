@@ -42,7 +42,7 @@ class BodyTimeoutError(EcgError):
 
 
 class UnauthenticatedError(EcgError):
-    """No API key, or one that is not known or has expired."""
+    """No API key or token, or one that is not known, not genuine or has expired."""
 
     code: ClassVar[str] = "unauthenticated"
 
@@ -51,6 +51,12 @@ class ForbiddenError(EcgError):
     """A caller that is known and lacks the scope."""
 
     code: ClassVar[str] = "forbidden"
+
+
+class IssuerUnavailableError(EcgError):
+    """A token that cannot be verified, for the identity provider does not answer."""
+
+    code: ClassVar[str] = "issuer_unavailable"
 
 
 class NotFoundError(EcgError):
@@ -71,13 +77,15 @@ class NotReadyError(EcgError):
     code: ClassVar[str] = "not_ready"
 
 
-class LaterError(EcgError):
-    """A request that would be answered later.
+class Overloaded(EcgError):  # noqa: N818 - the name that the queue and its callers use
+    """More work than can be answered in time.
 
     Args:
         detail: which bound was met.
-        retry_after_s: when to send it again.
+        retry_after_s: when there will be room, from the rate at which work drains.
     """
+
+    code: ClassVar[str] = "overloaded"
 
     def __init__(self, detail: str, retry_after_s: int = 1) -> None:
         super().__init__(detail)
@@ -90,18 +98,6 @@ STATUS: tuple[tuple[type[EcgError], HTTPStatus], ...] = (
     (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UnknownFormatError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (UnusableError, HTTPStatus.UNPROCESSABLE_ENTITY),
-class Overloaded(LaterError):  # noqa: N818 - the name that the queue and its callers use
-    """More work than can be answered in time."""
-
-    code: ClassVar[str] = "overloaded"
-
-
-class TooManyRequestsError(LaterError):
-    """More ECGs of one caller, at once or in a minute, than one may send."""
-
-    code: ClassVar[str] = "too_many_requests"
-
-
     (BodyTimeoutError, HTTPStatus.REQUEST_TIMEOUT),
     (UnauthenticatedError, HTTPStatus.UNAUTHORIZED),
     (ForbiddenError, HTTPStatus.FORBIDDEN),
@@ -109,11 +105,11 @@ class TooManyRequestsError(LaterError):
     (MethodError, HTTPStatus.METHOD_NOT_ALLOWED),
     (Overloaded, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotReadyError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (IssuerUnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
     (EngineError, HTTPStatus.SERVICE_UNAVAILABLE),
     (BundleError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 
-    (TooManyRequestsError, HTTPStatus.TOO_MANY_REQUESTS),
 
 class InternalError(EcgError):
     """A fault of the service itself; what it was stands in the log, under the request id."""
@@ -147,9 +143,9 @@ def problem_json(error: EcgError, request_id: str) -> bytes:
 
 def problem_headers(error: EcgError) -> dict[str, str]:
     """The headers that a refusal carries besides its type."""
-    if isinstance(error, LaterError):
+    if isinstance(error, Overloaded):
         return {"retry-after": str(error.retry_after_s)}
-    if isinstance(error, NotReadyError):
+    if isinstance(error, NotReadyError | IssuerUnavailableError):
         return {"retry-after": "1"}
     if isinstance(error, UnauthenticatedError):
         return {"www-authenticate": 'Bearer realm="ecg"'}

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,6 +18,9 @@ OTHER_NAMES = frozenset({"ECG_DATA", "ECG_URL", "ECG_API_KEY"})
 
 MEBIBYTE = 1024 * 1024
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+TOKEN_ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
+"""Asymmetric ones: under HS256 whoever can read the public key could sign, and `none` is no signature."""
+
 IN_PLAIN_WORDS = "i-accept-unauthenticated-access"
 
 Count = Annotated[int, Field(ge=0)]
@@ -33,6 +37,12 @@ def usable_cores() -> int:
         return max(1, min(affinity, round(int(quota) / int(period))))
     except (OSError, ValueError):
         return affinity
+
+
+def is_protected(address: str) -> bool:
+    """Whether nobody between can change what is said at an address: https, or this very machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 class Settings(BaseSettings):
@@ -52,7 +62,7 @@ class Settings(BaseSettings):
     """Variant of the bundle; without it, the fastest fp32 one on a CPU, fp16 on a card."""
 
     host: str = "127.0.0.1"
-    """Address to listen on; anything but loopback needs API keys, or ECG_INSECURE."""
+    """Address to listen on; anything but loopback needs API keys, tokens, or ECG_INSECURE."""
 
     port: Port = 8000
     """Port to listen on; 0 takes a free one."""
@@ -82,16 +92,7 @@ class Settings(BaseSettings):
     """Most MiB of bodies in the service at once; further ones get a 503."""
 
     queue_age_s: Positive = 10.0
-    """A single ECG that would wait longer for the network than this, or has, is refused with a 503."""
-
-    engine_timeout_s: Positive = 60.0
-    """Longest run of one batch on the network before its ECGs get a 503; with none that runs, readiness goes off."""
-
-    caller_ecgs: Count = 0
-    """Most ECGs of one caller in the service at once, further ones get a 429; 0 leaves it to the share of each."""
-
-    caller_rate: NotNegative = 0.0
-    """Most ECGs of one caller a minute, further ones get a 429 and those of a batch wait; 0 takes any number."""
+    """An ECG that would wait longer for the network than this is refused with a 503."""
 
     body_mib: Positive = 32.0
     """Largest body of one ECG."""
@@ -114,8 +115,20 @@ class Settings(BaseSettings):
     api_keys: Path | None = None
     """File of API keys: one JSON object a line with `id`, `sha256` of the key, `scopes` and optionally `expires`."""
 
+    oidc_issuer: str = ""
+    """URL of an OpenID Connect provider whose bearer tokens (JWT) let in, beside API keys or in their place."""
+
+    oidc_audience: str = ""
+    """What a token's `aud` must hold: the name under which the provider knows this service."""
+
+    oidc_algorithms: str = "RS256,ES256"
+    """Comma list of the signatures that a token may bear; asymmetric ones alone."""
+
+    oidc_scope_prefix: str = "ecg."
+    """What stands before `read`, `metrics` and `admin` in a token's `scope`, `scp` or `roles`."""
+
     insecure: str = ""
-    """The words `i-accept-unauthenticated-access` let the service listen beyond loopback without API keys."""
+    """The words `i-accept-unauthenticated-access` let the service listen beyond loopback without authentication."""
 
     audit: Path | None = None
     """File to which a line is appended for every answer and refusal; without it there is no audit."""
@@ -131,11 +144,27 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _require_authentication(self) -> Self:
-        if self.host in LOOPBACK or self.api_keys is not None or self.insecure == IN_PLAIN_WORDS:
+        if self.host in LOOPBACK or self.api_keys or self.oidc_issuer or self.insecure == IN_PLAIN_WORDS:
             return self
         raise ValueError(
-            f"listening beyond loopback needs ECG_API_KEYS, or ECG_INSECURE={IN_PLAIN_WORDS} in a closed network"
+            "listening beyond loopback needs ECG_API_KEYS or ECG_OIDC_ISSUER,"
+            f" or ECG_INSECURE={IN_PLAIN_WORDS} in a closed network"
         )
+
+    @model_validator(mode="after")
+    def _require_whole_oidc(self) -> Self:
+        if bool(self.oidc_issuer) != bool(self.oidc_audience):
+            raise ValueError("ECG_OIDC_ISSUER and ECG_OIDC_AUDIENCE are set together or not at all")
+        if self.oidc_issuer and not is_protected(self.oidc_issuer):
+            raise ValueError("ECG_OIDC_ISSUER must be an https URL; http is for loopback alone")
+        if not self.token_algorithms or not TOKEN_ALGORITHMS.issuperset(self.token_algorithms):
+            raise ValueError(f"ECG_OIDC_ALGORITHMS must be some of {', '.join(sorted(TOKEN_ALGORITHMS))}")
+        return self
+
+    @property
+    def token_algorithms(self) -> tuple[str, ...]:
+        """The signatures that a token may bear."""
+        return tuple(name.strip() for name in self.oidc_algorithms.split(",") if name.strip())
 
     @property
     def body_bytes(self) -> int:

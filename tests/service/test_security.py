@@ -105,7 +105,7 @@ def test_a_key_that_is_taken_out_is_let_in_no_longer(
     path.write_text("\n".join(line for line in path.read_text().splitlines() if '"ward"' not in line))
     with pytest.raises(UnauthenticatedError):
         let_in(guard, bearer(secrets["ward"]))
-    assert not guard.stale
+    assert not guard.keys_lost
 
 
 @pytest.mark.parametrize("harm", ["removed", "damaged", "emptied", "unreadable"])
@@ -122,9 +122,9 @@ def test_a_file_that_is_lost_leaves_the_keys_of_before(
         path.write_text(whole[:-40] if harm == "damaged" else "")
     for _ in range(2):
         assert let_in(guard, bearer(secrets["ward"])).name == "ward"
-        assert guard.stale
+        assert guard.keys_lost
     if harm == "unreadable":
         path.rmdir()
     path.write_text(whole)
     assert let_in(guard, bearer(secrets["ward"])).name == "ward"
-    assert not guard.stale
+    assert not guard.keys_lost
