@@ -77,15 +77,13 @@ class NotReadyError(EcgError):
     code: ClassVar[str] = "not_ready"
 
 
-class Overloaded(EcgError):  # noqa: N818 - the name that the queue and its callers use
-    """More work than can be answered in time.
+class LaterError(EcgError):
+    """A request that would be answered later.
 
     Args:
         detail: which bound was met.
-        retry_after_s: when there will be room, from the rate at which work drains.
+        retry_after_s: when to send it again.
     """
-
-    code: ClassVar[str] = "overloaded"
 
     def __init__(self, detail: str, retry_after_s: int = 1) -> None:
         super().__init__(detail)
@@ -98,6 +96,18 @@ STATUS: tuple[tuple[type[EcgError], HTTPStatus], ...] = (
     (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UnknownFormatError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (UnusableError, HTTPStatus.UNPROCESSABLE_ENTITY),
+class Overloaded(LaterError):  # noqa: N818 - the name that the queue and its callers use
+    """More work than can be answered in time."""
+
+    code: ClassVar[str] = "overloaded"
+
+
+class TooManyRequestsError(LaterError):
+    """More ECGs of one caller, at once or in a minute, than one may send."""
+
+    code: ClassVar[str] = "too_many_requests"
+
+
     (BodyTimeoutError, HTTPStatus.REQUEST_TIMEOUT),
     (UnauthenticatedError, HTTPStatus.UNAUTHORIZED),
     (ForbiddenError, HTTPStatus.FORBIDDEN),
@@ -110,6 +120,7 @@ STATUS: tuple[tuple[type[EcgError], HTTPStatus], ...] = (
     (BundleError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 
+    (TooManyRequestsError, HTTPStatus.TOO_MANY_REQUESTS),
 
 class InternalError(EcgError):
     """A fault of the service itself; what it was stands in the log, under the request id."""
@@ -143,7 +154,7 @@ def problem_json(error: EcgError, request_id: str) -> bytes:
 
 def problem_headers(error: EcgError) -> dict[str, str]:
     """The headers that a refusal carries besides its type."""
-    if isinstance(error, Overloaded):
+    if isinstance(error, LaterError):
         return {"retry-after": str(error.retry_after_s)}
     if isinstance(error, NotReadyError | IssuerUnavailableError):
         return {"retry-after": "1"}

@@ -1,8 +1,9 @@
 """What outlives a request: the bundle that answers, its engine and queue, the workers, and whether it all is ready."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, asynccontextmanager
 
 from model.bundle import Bundle, read_bundle
 from model.engine import Engine
@@ -13,12 +14,14 @@ from service.audit import AuditLog
 from service.batching import Batcher, BatchLimits
 from service.errors import NotReadyError
 from service.idempotency import Answers
-from service.pipeline import Pipeline, Workers, observe_batches
 from service.loading import CARD_WINDOWS, load_model
+from service.pipeline import Pipeline, Workers, observe_batches
 from service.security import build_guard
 from service.settings import MEBIBYTE, Settings, default_bundle, usable_cores
 from service.soundness import require_sound
 from service.telemetry import Telemetry
+from service.threads import Pool
+from service.turns import Claim, Turns
 from service.wave_pool import WavePool
 
 
@@ -35,7 +38,12 @@ class Serving:
         self.settings = settings
         self.telemetry = Telemetry()
         self.guard = build_guard(settings)
-        self.admission = Admission(ecgs=settings.queue_ecgs, body_bytes=int(settings.queue_mib * MEBIBYTE))
+        self.admission = Admission(
+            ecgs=settings.queue_ecgs,
+            body_bytes=int(settings.queue_mib * MEBIBYTE),
+            caller_ecgs=settings.caller_ecgs,
+            caller_rate=settings.caller_rate,
+        )
         self.answers = Answers(int(settings.resend_mib * MEBIBYTE))
         self.audit = AuditLog(settings.audit) if settings.audit else None
         self.limits = Limits(body_bytes=settings.body_bytes, duration_s=settings.duration_s)
@@ -45,6 +53,7 @@ class Serving:
         self._pipeline: Pipeline | None = None
         self._waves: WavePool | None = None
         self._workers: Workers | None = None
+        self._batch_turns = Turns(1, settings.queue_age_s)
         self._loaded: tuple[Bundle, Engine] | None = None
         self._reloading = asyncio.Lock()
         self.telemetry.watch_ready(lambda: self.ready)
@@ -65,13 +74,21 @@ class Serving:
     @property
     def ready(self) -> bool:
         """Whether new ECGs should be sent here."""
-        return self._pipeline is not None and not self.draining
+        return self._pipeline is not None and not self.draining and not self._pipeline.batcher.hung
+
+    @asynccontextmanager
+    async def batch_turn(self, claim: Claim) -> AsyncIterator[None]:
+        """Wait until an ECG of a batch may be worked on: by its caller's rate, and by turns with those of others."""
+        await asyncio.sleep(self.admission.pace_s(claim.caller))
+        async with self._batch_turns.turn(claim):
+            yield
 
     @property
     def at_once(self) -> int:
-        """ECGs of one batch that are worked on at a time: enough to keep every worker busy, and room for others."""
+        """ECGs of batches that are worked on at a time: enough to keep every worker busy, and room for others."""
         limits = batch_limits(self.settings, self.pipeline.reader.engine.device)
-        return max(1, min(self.settings.queue_ecgs // 2, 2 * limits.lanes * limits.windows + usable_cores()))
+        most = min(self.settings.queue_ecgs // 2, self.settings.caller_ecgs or self.settings.queue_ecgs)
+        return max(1, min(most, 2 * limits.lanes * limits.windows + usable_cores()))
 
     def load(self) -> None:
         """Read the bundle and its engine ahead of the start, where what is wrong can be said in one line.
@@ -100,6 +117,7 @@ class Serving:
         )
         self._pipeline = self._open(Reader(bundle, engine, delineate), limits, self._workers)
 
+        self._batch_turns = Turns(self.at_once, self.settings.queue_age_s)
     async def reload(self) -> Pipeline:
         """Read the bundle's folder anew, prove it, and answer by it from now on; callers notice nothing.
 
@@ -129,7 +147,7 @@ class Serving:
     def _open(self, reader: Reader, limits: BatchLimits, workers: Workers) -> Pipeline:
         batcher = Batcher(reader.engine, workers.engine, limits, observe_batches(self.telemetry))
         batcher.start()
-        self.telemetry.watch_queue(lambda: batcher.depth, lambda: batcher.age_s)
+        self.telemetry.watch_queue(batcher.depth, batcher.age_s)
         self.telemetry.show_model(reader.bundle, variant=reader.engine.variant, device=reader.engine.device)
         return Pipeline(reader, batcher, workers, self.telemetry)
 
@@ -170,12 +188,13 @@ def batch_limits(settings: Settings, device: str) -> BatchLimits:
         queue_ecgs=settings.queue_ecgs,
         queue_age_s=settings.queue_age_s,
     )
+        run_timeout_s=settings.engine_timeout_s,
 
 
 def build_workers(*, lanes: int, answers: int) -> Workers:
     """Threads for every stage."""
     return Workers(
-        decode=ThreadPoolExecutor(usable_cores(), thread_name_prefix="decode"),
+        decode=Pool(usable_cores(), "decode"),
         engine=ThreadPoolExecutor(lanes, thread_name_prefix="engine"),
-        answer=ThreadPoolExecutor(answers, thread_name_prefix="answer"),
+        answer=Pool(answers, "answer"),
     )

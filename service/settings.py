@@ -92,7 +92,16 @@ class Settings(BaseSettings):
     """Most MiB of bodies in the service at once; further ones get a 503."""
 
     queue_age_s: Positive = 10.0
-    """An ECG that would wait longer for the network than this is refused with a 503."""
+    """A single ECG that would wait longer for the network than this, or has, is refused with a 503."""
+
+    engine_timeout_s: Positive = 60.0
+    """Longest run of one batch on the network before its ECGs get a 503; with none that runs, readiness goes off."""
+
+    caller_ecgs: Count = 0
+    """Most ECGs of one caller in the service at once, further ones get a 429; 0 leaves it to the share of each."""
+
+    caller_rate: NotNegative = 0.0
+    """Most ECGs of one caller a minute, further ones get a 429 and those of a batch wait; 0 takes any number."""
 
     body_mib: Positive = 32.0
     """Largest body of one ECG."""
