@@ -90,12 +90,6 @@ class LaterError(EcgError):
         self.retry_after_s = retry_after_s
 
 
-# The first class that matches decides; subclasses stand before their bases.
-STATUS: tuple[tuple[type[EcgError], HTTPStatus], ...] = (
-    (MalformedError, HTTPStatus.BAD_REQUEST),
-    (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    (UnknownFormatError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
-    (UnusableError, HTTPStatus.UNPROCESSABLE_ENTITY),
 class Overloaded(LaterError):  # noqa: N818 - the name that the queue and its callers use
     """More work than can be answered in time."""
 
@@ -108,11 +102,18 @@ class TooManyRequestsError(LaterError):
     code: ClassVar[str] = "too_many_requests"
 
 
+# The first class that matches decides; subclasses stand before their bases.
+STATUS: tuple[tuple[type[EcgError], HTTPStatus], ...] = (
+    (MalformedError, HTTPStatus.BAD_REQUEST),
+    (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (UnknownFormatError, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (UnusableError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (BodyTimeoutError, HTTPStatus.REQUEST_TIMEOUT),
     (UnauthenticatedError, HTTPStatus.UNAUTHORIZED),
     (ForbiddenError, HTTPStatus.FORBIDDEN),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (MethodError, HTTPStatus.METHOD_NOT_ALLOWED),
+    (TooManyRequestsError, HTTPStatus.TOO_MANY_REQUESTS),
     (Overloaded, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotReadyError, HTTPStatus.SERVICE_UNAVAILABLE),
     (IssuerUnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -120,7 +121,6 @@ class TooManyRequestsError(LaterError):
     (BundleError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 
-    (TooManyRequestsError, HTTPStatus.TOO_MANY_REQUESTS),
 
 class InternalError(EcgError):
     """A fault of the service itself; what it was stands in the log, under the request id."""

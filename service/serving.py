@@ -116,8 +116,8 @@ class Serving:
             asyncio.to_thread(require_sound, engine, bundle, largest=limits.windows),
         )
         self._pipeline = self._open(Reader(bundle, engine, delineate), limits, self._workers)
-
         self._batch_turns = Turns(self.at_once, self.settings.queue_age_s)
+
     async def reload(self) -> Pipeline:
         """Read the bundle's folder anew, prove it, and answer by it from now on; callers notice nothing.
 
@@ -187,8 +187,8 @@ def batch_limits(settings: Settings, device: str) -> BatchLimits:
         wait_s=settings.batch_wait_ms / 1000,
         queue_ecgs=settings.queue_ecgs,
         queue_age_s=settings.queue_age_s,
-    )
         run_timeout_s=settings.engine_timeout_s,
+    )
 
 
 def build_workers(*, lanes: int, answers: int) -> Workers:

@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     variant: str | None = None
     """Variant of the bundle; without it, the fastest fp32 one on a CPU, fp16 on a card."""
 
+    engine_cache: Path | None = None
+    """Folder where TensorRT keeps the engines it compiles, minutes each; without it, it compiles at every start."""
+
     host: str = "127.0.0.1"
     """Address to listen on; anything but loopback needs API keys, tokens, or ECG_INSECURE."""
 
@@ -71,9 +74,6 @@ class Settings(BaseSettings):
     """Batches that run at once, one thread each; 0 takes one for each usable core on a CPU and one on a card."""
 
     wave_workers: Count = 0
-    engine_cache: Path | None = None
-    """Folder where TensorRT keeps the engines it compiles, minutes each; without it, it compiles at every start."""
-
     """Processes that delineate waves; 0 takes one for each usable core."""
 
     wave_timeout_s: Positive = 20.0
