@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from model.reading.beats import Array, Beats
 from model.reading.waves import WaveKind
-from model.signal.preprocess import resample
+from model.signal.resampling import resample
 
 MIN_WAVE_MV = 0.02
 BASELINE_MS = 20.0  # one period of 50 Hz mains, so that hum averages out

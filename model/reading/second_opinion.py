@@ -21,9 +21,9 @@ from model.reading.cautions import caution
 from model.reading.measurements import Measurement
 from model.reading.waves import Wave, WaveKind, Waves
 from model.signal.leads import known_leads
-from model.signal.preprocess import resample
 from model.signal.quality import check_quality
 from model.signal.recording import Recording
+from model.signal.resampling import resample
 
 Method = Literal["prominence", "dwt"]
 

@@ -1,22 +1,25 @@
 """A recording to the windows that the network takes; training and service both call this and nothing else.
 
 Zero-phase Butterworth filters: a baseline high-pass (AHA 2007 allows 0.67 Hz when the phase is linear) and a low-pass
-under 50 Hz, since databases published at 100 Hz hold nothing above it.
+under 50 Hz, since databases published at 100 Hz hold nothing above it. They are applied to the spectrum, which takes a
+quarter of the time of two passes of a recursive filter and treats both ends alike.
 """
 
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from scipy import fft
 from scipy import signal as dsp
 
 from model.errors import MissingLeadError, TooShortError
 from model.signal.leads import derive_limb_leads
 from model.signal.recording import Recording
+from model.signal.resampling import resample
 from model.signal.spec import InputSpec
 
+EDGE_S = 2.0  # four times what the high-pass remembers
 FLAT_MV = 0.005  # a lead that moves less than this over a whole recording carries no heart
 
 
@@ -53,7 +56,8 @@ def preprocess(recording: Recording, spec: InputSpec, *, dead_leads: tuple[str, 
     """
     require_duration(recording, spec)
     filtered = band_limit(select_leads(recording, spec.leads), recording.sampling_hz, spec)
-    dead = tuple(name for row, name in enumerate(spec.leads) if name in dead_leads or np.ptp(filtered[row]) < FLAT_MV)
+    flat = np.ptp(filtered, axis=1) < FLAT_MV
+    dead = tuple(name for name, still in zip(spec.leads, flat, strict=True) if still or name in dead_leads)
     filtered[[spec.leads.index(name) for name in dead]] = 0.0
     missing = spec.samples - filtered.shape[1]
     if missing > 0:
@@ -89,24 +93,24 @@ def select_leads(recording: Recording, leads: tuple[str, ...]) -> npt.NDArray[np
 
 
 def band_limit(signal_mv: npt.NDArray[np.float32], sampling_hz: float, spec: InputSpec) -> npt.NDArray[np.float32]:
-    """Resample (lead, sample) to the rate of the spec, remove the baseline, limit the band, clip artefacts."""
+    """Resample (lead, sample) to the rate of the spec, remove the baseline, limit the band, clip artefacts.
+
+    Both ends are continued by their mirror image through the end point, as `scipy.signal.sosfiltfilt` does it.
+    """
     resampled = resample(signal_mv, sampling_hz, spec.sampling_hz)
-    sections = _band_sections(spec.highpass_hz, spec.lowpass_hz, spec.sampling_hz)
-    edge = min(2 * spec.sampling_hz, resampled.shape[1] - 1)
-    filtered = dsp.sosfiltfilt(sections, resampled, axis=-1, padlen=edge)
-    return np.clip(filtered, -spec.clip_mv, spec.clip_mv).astype(np.float32)
-
-
-def resample(signal_mv: npt.NDArray[np.float32], from_hz: float, to_hz: float) -> npt.NDArray[np.float32]:
-    """Polyphase resampling of (lead, sample), anti-aliased, zero phase, ends extended by their own trend."""
-    ratio = Fraction(to_hz / from_hz).limit_denominator(2000)
-    if ratio == 1:
-        return signal_mv
-    taps = _antialias(max(ratio.numerator, ratio.denominator))
-    resampled = dsp.resample_poly(  # type: ignore[call-overload]  # the stubs know no window that is an array of taps
-        signal_mv, ratio.numerator, ratio.denominator, axis=-1, window=taps, padtype="line"
-    )
-    return np.asarray(resampled, dtype=np.float32)
+    samples = resampled.shape[1]
+    edge = min(round(EDGE_S * spec.sampling_hz), samples - 1)
+    first, last = resampled[:, :1], resampled[:, -1:]
+    before, after = 2 * first - resampled[:, edge:0:-1], 2 * last - resampled[:, -2 : -edge - 2 : -1]
+    continued = np.concatenate([before, resampled, after], axis=1)
+    wide = continued.shape[1]
+    along = np.arange(wide, dtype=np.float32) / np.float32(max(wide - 1, 1))
+    continued -= continued[:, :1] + (continued[:, -1:] - continued[:, :1]) * along  # so that the ends meet
+    length = fft.next_fast_len(wide + edge // 2, real=True)
+    spectrum = fft.rfft(continued, length, axis=1)
+    spectrum *= _band_response(spec.highpass_hz, spec.lowpass_hz, spec.sampling_hz, length)
+    filtered = fft.irfft(spectrum, length, axis=1, overwrite_x=True)[:, edge : edge + samples]
+    return np.clip(filtered, -spec.clip_mv, spec.clip_mv)
 
 
 def _window_starts(samples: int, spec: InputSpec) -> list[int]:
@@ -118,14 +122,9 @@ def _window_starts(samples: int, spec: InputSpec) -> list[int]:
 
 
 @lru_cache(maxsize=16)
-def _antialias(larger: int) -> npt.NDArray[np.float32]:
-    """The anti-alias filter of scipy itself for a ratio with this larger term; its design costs 0.5 ms a call."""
-    return np.asarray(dsp.firwin(20 * larger + 1, 1 / larger, window=("kaiser", 5.0)), dtype=np.float32)
-
-
-@cache
-def _band_sections(highpass_hz: float, lowpass_hz: float, sampling_hz: int) -> npt.NDArray[np.float64]:
-    """Second-order sections; run forward and back, each edge is at -6 dB."""
+def _band_response(highpass_hz: float, lowpass_hz: float, sampling_hz: int, length: int) -> npt.NDArray[np.float32]:
+    """What a pass forward and one back leave of each frequency of a real spectrum; each edge is at -6 dB."""
     high = dsp.butter(2, highpass_hz, "highpass", fs=sampling_hz, output="sos")
     low = dsp.butter(4, lowpass_hz, "lowpass", fs=sampling_hz, output="sos")
-    return np.vstack([high, low])
+    _, once = dsp.freqz_sos(np.vstack([high, low]), fft.rfftfreq(length, 1 / sampling_hz), fs=sampling_hz)
+    return np.asarray(np.abs(once) ** 2, dtype=np.float32)

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from model.signal.leads import STANDARD_LEADS, known_leads
 from model.signal.placement import average_beat, chest_looks_swapped, limbs_look_swapped
-from model.signal.preprocess import resample
 from model.signal.recording import Recording
+from model.signal.resampling import resample
 
 Verdict = Literal["good", "limited", "unusable"]
 Code = Literal[
