@@ -1,24 +1,30 @@
 """Who was answered what by which model: a line for each answer, chained by hashes, without patient data."""
 
+import errno
 import json
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock, Thread
 from typing import Any, ClassVar
 
 from model.errors import EcgError
-from service.errors import SettingsError
+from service.errors import AuditUnavailableError, SettingsError
 from service.telemetry import LOGGER
 
 FIRST = "0" * 64
 """What the first line of a file is chained to."""
 
+TEND_S = 1.0
+"""How often what was written is put on the disk, and a log that could not be written is tried again."""
+
 _TAIL_BYTES = 64 * 1024
+_HEAD = b'{"before": "'
 _log = logging.getLogger(LOGGER)
 
 
@@ -33,10 +39,10 @@ class Entry:
     """One answer or refusal.
 
     Attributes:
-        caller: id of the API key, or `anyone`.
+        caller: id of the API key, token or certificate, or `anyone`; `service` for the log's own lines.
         request_id: as in the answer and the log.
         route: which.
-        outcome: `answered`, or the code of the problem.
+        outcome: `answered`, or the code of the problem; `resumed` where the log could not be written before.
         body_sha256: of the body as received; None where none was read.
         model_sha256: of the bundle; None where it was not asked.
     """
@@ -49,11 +55,18 @@ class Entry:
     model_sha256: str | None = None
 
 
+RESUMED = Entry("service", "", "audit", "resumed")
+
+
 class AuditLog:
     """A file that is only ever appended to, by one service; each line holds the hash of the line before.
 
-    That lines were cut off its end is not to be seen in the file itself: the hash of the last one stands in the
-    service's log at every start and stop.
+    No line, no answer: a line that cannot be written raises, and so does every further one until one can be written
+    again, which is tried each second. A disk that took lines and then failed to keep them (fsync) is not trusted again
+    before a restart. Lines are on the disk after a second. A file that was moved away or removed is followed by a new
+    one that continues the chain; a line that a power cut left unfinished is cut off at the next start. That lines were
+    cut off its end is not to be seen in the file itself: the hash of the last one stands in the service's log at every
+    start and stop.
 
     Args:
         path: of the file, made where it is missing.
@@ -63,47 +76,159 @@ class AuditLog:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._lock = Lock()
+        self._ended = Event()
+        self._failed = self._lost = self._unsynced = self._torn = False
         try:
-            self._last = _last_hash(path)
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._last = _continue(path)
+            self._open()
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise SettingsError(f"ECG_AUDIT: the file cannot be continued: {type(error).__name__}") from None
-
         self._say()
+        self._tending = Thread(target=self._tend_until_ended, name="audit", daemon=True)
+        self._tending.start()
+
+    @property
+    def broken(self) -> bool:
+        """Whether lines cannot be written at present."""
+        return self._failed or self._lost
+
+    def require(self) -> None:
+        """Raise AuditUnavailableError where a line could not be written, before any work is done in vain."""
+        if self.broken:
+            raise AuditUnavailableError("the audit log cannot be written")
 
     def write(self, entry: Entry) -> None:
-        """Append an entry; safe from several threads, done before it returns."""
-        fields = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **asdict(entry)}
+        """Append an entry; safe from several threads, written before it returns.
+
+        Raises:
+            AuditUnavailableError: it could not be written; nothing of it stands in the file.
+        """
         with self._lock:
-            line = _chained(fields, self._last)
-            os.write(self._file, (json.dumps(line) + "\n").encode())
-            self._last = line["hash"]
+            self.require()
+            self._append(entry)
 
     def close(self) -> None:
         """Put everything on the disk."""
+        self._ended.set()
+        self._tending.join()
+        self._tend()
         self._say()
-        os.fsync(self._file)
         os.close(self._file)
+
+    def _append(self, entry: Entry) -> None:
+        fields = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **asdict(entry), "before": self._last}
+        text = json.dumps(fields, sort_keys=True)
+        digest = sha256(text.encode()).hexdigest()
+        try:
+            self._follow()
+            self._put(f'{text[:-1]}, "hash": "{digest}"}}\n'.encode())
+        except OSError as error:
+            self._fail(error)
+            raise AuditUnavailableError("the audit log cannot be written") from None
+        self._last, self._failed, self._unsynced = digest, False, True
+
+    def _put(self, line: bytes) -> None:
+        """Write the whole line, or leave nothing of it."""
+        written = os.write(self._file, line)
+        if written < len(line):
+            self._torn = True
+            self._mend()
+            raise OSError(errno.ENOSPC, "the disk is full")
+        self._size += written
+
+    def _mend(self) -> None:
+        """Take back what was written of a line that did not fit."""
+        os.ftruncate(self._file, self._size)
+        self._torn = False
+
+    def _open(self) -> None:
+        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._size = os.fstat(self._file).st_size
+
+    def _follow(self) -> None:
+        """See to it that the file is still where it was; a new one takes the place of one that was moved away."""
+        ours = os.fstat(self._file)
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            there = None
+        if there and (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+            if self._torn:
+                self._mend()
+            elif ours.st_size != self._size:
+                _log.error("somebody else wrote to the audit log", extra={"fields": {"last": self._last}})
+                self._size = ours.st_size
+            return
+        if there and there.st_size:
+            raise OSError("another file stands in the log's place")
+        before, self._torn = self._file, False
+        self._open()
+        self._sync(before)
+        os.close(before)
+        _log.warning("the audit log was moved away; a new file continues it", extra={"fields": {"last": self._last}})
+
+    def _tend_until_ended(self) -> None:
+        while not self._ended.wait(TEND_S):
+            self._tend()
+
+    def _tend(self) -> None:
+        """Put what was written on the disk; where writing failed, try again."""
+        with self._lock:
+            if self._failed and not self._lost:
+                with suppress(AuditUnavailableError):
+                    self._append(RESUMED)
+            if not self._unsynced:
+                return
+            self._unsynced = False
+            file = os.dup(self._file)
+        self._sync(file)
+        os.close(file)
+
+    def _sync(self, file: int) -> None:
+        try:
+            os.fsync(file)
+        except OSError as error:
+            self._lost = True
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        if not self._failed:
+            fields = {"reason": type(error).__name__, "errno": error.errno, "last": self._last}
+            _log.error("the audit log cannot be written; requests are refused", extra={"fields": fields})
+        self._failed = True
 
     def _say(self) -> None:
         _log.info("audit", extra={"fields": {"last": self._last}})
 
 
-def verify(path: Path) -> int:
-    """How many lines there are, each following from the one before.
+def verify(*paths: Path, after: str = FIRST) -> int:
+    """How many lines there are, each following from the one before, from the first file through the last.
+
+    Args:
+        paths: of the log's files, oldest first.
+        after: hash of the line before the first.
 
     Raises:
         AuditError: a line was changed, taken out or put in; it says which.
-        OSError: the file cannot be read.
+        OSError: a file cannot be read.
     """
-    last, count = FIRST, 0
-    for count, fields in enumerate(_lines(path), start=1):
-        wanted = _chained({name: value for name, value in fields.items() if name not in {"before", "hash"}}, last)
-        if fields != wanted:
-            raise AuditError(f"line {count} does not follow from the one before")
-        last = wanted["hash"]
+    count, last = 0, after
+    for path in paths:
+        for number, fields in enumerate(_lines(path), start=1):
+            last = _require_following(fields, last, number)
+            count += 1
     return count
+
+
+def _require_following(fields: dict[str, Any], last: str, number: int) -> str:
+    """The hash of a line, which must follow from the one before."""
+    hashed = {name: value for name, value in fields.items() if name != "hash"}
+    digest = sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
+    if fields.get("before") != last or fields.get("hash") != digest:
+        raise AuditError(f"line {number} does not follow from the one before")
+    return digest
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -113,22 +238,23 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                 fields = json.loads(line)
             except ValueError:
                 fields = None
-            if not isinstance(fields, dict):
+            if not isinstance(fields, dict) or not line.endswith(b"\n"):
                 raise AuditError(f"line {number} is none of this log")
             yield fields
 
 
-def _chained(fields: dict[str, Any], before: str) -> dict[str, Any]:
-    """The fields, the hash of the line before, and the hash of all of these."""
-    chained = fields | {"before": before}
-    return chained | {"hash": sha256(json.dumps(chained, sort_keys=True).encode()).hexdigest()}
-
-
-def _last_hash(path: Path) -> str:
-    """The hash of the last line; FIRST where there is none."""
+def _continue(path: Path) -> str:
+    """The hash of the last whole line, FIRST where there is none; what a power cut left of a line is cut off."""
     if not path.exists() or not path.stat().st_size:
         return FIRST
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-        last: str = json.loads(file.read().splitlines()[-1])["hash"]
-        return last
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        begin = file.seek(max(0, size - _TAIL_BYTES))
+        whole, newline, torn = file.read().rpartition(b"\n")
+        if torn[: len(_HEAD)] != _HEAD[: len(torn)] or (begin and not newline):
+            raise ValueError("this is no audit log")
+        last: str = json.loads(whole.splitlines()[-1])["hash"] if newline else FIRST
+        if torn:
+            file.truncate(size - len(torn))
+            _log.warning("an unfinished line was cut off the audit log", extra={"fields": {"bytes": len(torn)}})
+    return last

@@ -92,10 +92,10 @@ def key(asked: argparse.Namespace) -> int:
 
 
 def audit(asked: argparse.Namespace) -> int:
-    """`ecg audit`: whether every line of an audit file follows from the one before."""
-    from service.audit import verify
+    """`ecg audit`: whether every line of an audit log follows from the one before."""
+    from service.audit import FIRST, verify
 
-    _print(f"{verify(asked.path)} lines, each following from the one before")
+    _print(f"{verify(*asked.paths, after=asked.after or FIRST)} lines, each following from the one before")
     return WELL
 
 
@@ -127,8 +127,9 @@ def _parser() -> argparse.ArgumentParser:
     making.add_argument("--scopes", nargs="+", choices=("read", "metrics", "admin"), default=("read",))
     making.set_defaults(run=key)
 
-    auditing = commands.add_parser("audit", help="verify the file that ECG_AUDIT names")
-    auditing.add_argument("path", type=Path, help="the file")
+    auditing = commands.add_parser("audit", help="verify the log that ECG_AUDIT names")
+    auditing.add_argument("paths", type=Path, nargs="+", help="its files, oldest first where it was rotated")
+    auditing.add_argument("--after", metavar="HASH", help="of the line before, where older files are not at hand")
     auditing.set_defaults(run=audit)
     return parser
 

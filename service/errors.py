@@ -53,12 +53,6 @@ class ForbiddenError(EcgError):
     code: ClassVar[str] = "forbidden"
 
 
-class IssuerUnavailableError(EcgError):
-    """A token that cannot be verified, for the identity provider does not answer."""
-
-    code: ClassVar[str] = "issuer_unavailable"
-
-
 class NotFoundError(EcgError):
     """A path that leads nowhere."""
 
@@ -102,6 +96,18 @@ class TooManyRequestsError(LaterError):
     code: ClassVar[str] = "too_many_requests"
 
 
+class IssuerUnavailableError(LaterError):
+    """A token that cannot be verified, for the identity provider does not answer."""
+
+    code: ClassVar[str] = "issuer_unavailable"
+
+
+class AuditUnavailableError(LaterError):
+    """The audit log cannot be written, and nothing is answered without it."""
+
+    code: ClassVar[str] = "audit_unavailable"
+
+
 # The first class that matches decides; subclasses stand before their bases.
 STATUS: tuple[tuple[type[EcgError], HTTPStatus], ...] = (
     (MalformedError, HTTPStatus.BAD_REQUEST),
@@ -117,6 +123,7 @@ STATUS: tuple[tuple[type[EcgError], HTTPStatus], ...] = (
     (Overloaded, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotReadyError, HTTPStatus.SERVICE_UNAVAILABLE),
     (IssuerUnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (AuditUnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
     (EngineError, HTTPStatus.SERVICE_UNAVAILABLE),
     (BundleError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
@@ -156,7 +163,7 @@ def problem_headers(error: EcgError) -> dict[str, str]:
     """The headers that a refusal carries besides its type."""
     if isinstance(error, LaterError):
         return {"retry-after": str(error.retry_after_s)}
-    if isinstance(error, NotReadyError | IssuerUnavailableError):
+    if isinstance(error, NotReadyError):
         return {"retry-after": "1"}
     if isinstance(error, UnauthenticatedError):
         return {"www-authenticate": 'Bearer realm="ecg"'}

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from dataclasses import dataclass
 
 from starlette.responses import Response
@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from model.errors import EcgError
 from service.audit import AuditLog, Entry
 from service.batches import NDJSON, Batch
-from service.errors import InternalError, problem_json
+from service.errors import AuditUnavailableError, InternalError, problem_json
 from service.pipeline import Answered, Job, Pipeline
 from service.requests import unless_gone
 from service.telemetry import LOGGER, Telemetry
@@ -100,12 +100,16 @@ class LineWriter:
         except Exception:  # noqa: BLE001 - one ECG's fault is not the others'
             _log.exception("internal error", extra={"fields": {"request_id": self.trace.request_id}})
             return self._refused(InternalError(), index)
-        self._tell("answered", answered)
+        try:
+            self._tell("answered", answered)
+        except AuditUnavailableError as error:
+            return self._refused(error, index)
         return b'{"index":%d,"answer":%s}\n' % (index, answered.json)
 
     def _refused(self, error: EcgError, index: int) -> bytes:
         self.telemetry.refusals.labels(error.code).inc()
-        self._tell(error.code)
+        with suppress(AuditUnavailableError):  # a refusal gives nothing away, and the log says that it is not audited
+            self._tell(error.code)
         return b'{"index":%d,"problem":%s}\n' % (index, problem_json(error, self.trace.request_id))
 
     def _tell(self, outcome: str, answered: Answered | None = None) -> None:

@@ -32,8 +32,16 @@ def trace_of(request: Request) -> Trace:
 
 
 async def admit_caller(request: Request, scope: Scope) -> Caller:
-    """Who is calling, noted for the log and the audit; raises as `service.security.Guard.require`."""
-    caller = await serving_of(request).guard.require(request.headers, scope)
+    """Who is calling, noted for the log and the audit.
+
+    Raises:
+        UnauthenticatedError, ForbiddenError, IssuerUnavailableError: as `service.security.Guard.require` says.
+        AuditUnavailableError: what would be answered could not be written down.
+    """
+    serving = serving_of(request)
+    caller = await serving.guard.require(request.headers, scope)
+    if serving.audit and scope != "metrics":
+        serving.audit.require()
     trace_of(request).caller = caller.name
     return caller
 

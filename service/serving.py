@@ -58,6 +58,7 @@ class Serving:
         self._reloading = asyncio.Lock()
         self.telemetry.watch_ready(lambda: self.ready)
         self.telemetry.watch_part("api_keys", lambda: self.guard.keys_lost)
+        self.telemetry.watch_part("audit", lambda: not self.writable)
         self.telemetry.watch_part("issuer", lambda: self.guard.issuer_lost)
 
     @property
@@ -74,7 +75,12 @@ class Serving:
     @property
     def ready(self) -> bool:
         """Whether new ECGs should be sent here."""
-        return self._pipeline is not None and not self.draining and not self._pipeline.batcher.hung
+        return self._pipeline is not None and not self.draining and not self._pipeline.batcher.hung and self.writable
+
+    @property
+    def writable(self) -> bool:
+        """Whether answers can be written down; without an audit log there is nothing to write."""
+        return self.audit is None or not self.audit.broken
 
     @asynccontextmanager
     async def batch_turn(self, claim: Claim) -> AsyncIterator[None]:

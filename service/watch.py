@@ -1,7 +1,10 @@
 """The outermost layer of every request: its id, its metrics and log line, and a problem for whatever went wrong."""
 
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from uuid import uuid4
 
@@ -9,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model.errors import EcgError
 from service.audit import AuditLog, Entry
-from service.errors import PROBLEM_JSON, InternalError, problem_headers, problem_json, status_of
+from service.errors import PROBLEM_JSON, AuditUnavailableError, InternalError, problem_headers, problem_json, status_of
 from service.telemetry import LOGGER, Telemetry
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -30,6 +33,8 @@ class Trace:
     caller: str | None = None
     body_sha256: str | None = None
     model_sha256: str | None = None
+    audited: bool = False
+    route: str | None = None
 
 
 class ClientGoneError(Exception):
@@ -57,7 +62,7 @@ class Watch:
             return
         began_s = monotonic()
         trace = Trace(str(uuid4()))
-        reply = _Reply(send, trace.request_id)
+        reply = _Reply(send, trace.request_id, partial(self._audit_once, scope, trace))
         scope.setdefault("state", {})["trace"] = trace
         try:
             await self._app(scope, receive, reply.send)
@@ -73,7 +78,7 @@ class Watch:
 
     def _tell(self, scope: Scope, reply: "_Reply", trace: Trace, *, seconds: float) -> None:
         """Count the request, log and audit it; every label is ours, never the caller's."""
-        route = getattr(scope.get("route"), "path", "other")
+        route = _route(scope, trace)
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._telemetry.requests.labels(route, method, str(reply.status)).inc()
         self._telemetry.request_seconds.labels(route).observe(seconds)
@@ -90,24 +95,37 @@ class Watch:
         }
         said = {name: value for name, value in fields.items() if value is not None}
         _log.log(logging.DEBUG if route in QUIET else logging.INFO, "request", extra={"fields": said})
-        if self._audit and trace.caller and route not in QUIET:
-            outcome = reply.code or OUTCOMES.get(reply.status, "answered")
-            hashes = (trace.body_sha256, trace.model_sha256)
-            self._audit.write(Entry(trace.caller, trace.request_id, route, outcome, *hashes))
+        with suppress(AuditUnavailableError):  # nothing was given away: the client had left, or was refused
+            self._audit_once(scope, trace, reply.code or OUTCOMES.get(reply.status, "answered"))
+
+    def _audit_once(self, scope: Scope, trace: Trace, outcome: str) -> None:
+        """Write down what is about to be answered; raises AuditUnavailableError, and then nothing is."""
+        route = _route(scope, trace)
+        if self._audit is None or trace.caller is None or trace.audited or route in QUIET:
+            return
+        trace.audited = True
+        self._audit.write(Entry(trace.caller, trace.request_id, route, outcome, trace.body_sha256, trace.model_sha256))
+
+
+def _route(scope: Scope, trace: Trace) -> str:
+    """The route's own path, never the caller's."""
+    return trace.route or str(getattr(scope.get("route"), "path", "other"))
 
 
 class _Reply:
     """What goes back: remembers its status and carries the request id."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, audit: Callable[[str], None]) -> None:
         self.request_id = request_id
         self.status = 500
         self.code: str | None = None
         self._send = send
+        self._audit = audit
         self._begun = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self._audit(self.code or "answered")
             self._begun = True
             self.status = message["status"]
             message["headers"] = [*message["headers"], (b"x-request-id", self.request_id.encode())]

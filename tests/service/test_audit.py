@@ -62,9 +62,15 @@ def test_a_log_that_was_tampered_with_is_found_out(tmp_path: Path, harm: str) ->
 def test_a_broken_log_is_not_continued(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     written(path)
-    path.write_text(path.read_text()[:-20])
+    path.write_text(path.read_text()[:-20] + "\n")
     with pytest.raises(SettingsError, match="ECG_AUDIT"):
         AuditLog(path)
+    notes = tmp_path / "notes.txt"
+    for content in ("somebody's notes", "two lines\nof them", "x" * 100_000):
+        notes.write_text(content)
+        with pytest.raises(SettingsError, match="ECG_AUDIT"):
+            AuditLog(notes)
+        assert notes.read_text() == content
     with pytest.raises(SettingsError, match="ECG_AUDIT"):
         AuditLog(tmp_path)
 
@@ -82,9 +88,9 @@ def test_every_answer_and_refusal_is_in_it_once(bundle_folder: Path, tmp_path: P
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert verify(path) == len(lines) == 5
     outcomes = [line["outcome"] for line in lines]
-    assert outcomes[:2] == ["answered", "unknown_unit"]
-    assert sorted(outcomes[2:4]) == ["answered", "missing_rate"]
-    assert outcomes[4] == "answered"
+    assert outcomes[:3] == ["answered", "unknown_unit", "answered"]
+    assert lines[2]["route"] == "/v1/ecgs/batch"
+    assert sorted(outcomes[3:]) == ["answered", "missing_rate"]
     assert [line["caller"] for line in lines] == ["anyone"] * 5
     assert lines[0]["request_id"] == answer.json()["request_id"]
     assert lines[0]["body_sha256"] == answer.json()["recording"]["sha256"]
