@@ -2,11 +2,12 @@
 PYTHON ?= python3
 SERVE := .venv-serve
 DEV := .venv
+PEERS := $(patsubst %,.venv-bench/%,litserve mlserver bentoml)
 SOURCES := model training service tests docker
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check format keys clean
+.PHONY: help serve test check bench format keys clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -23,6 +24,9 @@ check: $(DEV)/.installed ## format, lint, types and import rules
 	$(DEV)/bin/mypy
 	$(DEV)/bin/lint-imports
 
+bench: $(DEV)/.installed $(PEERS) ## measure beside LitServe, MLServer, BentoML (BENCH="--quick" for minutes); writes BENCHMARKS.md
+	$(DEV)/bin/python -m tests.bench $(BENCH)
+
 format: $(DEV)/.installed ## rewrite the sources as `check` wants them
 	$(DEV)/bin/ruff format $(SOURCES)
 	$(DEV)/bin/ruff check --fix $(SOURCES)
@@ -31,7 +35,7 @@ keys: $(SERVE)/.installed ## secrets for docker-compose.yml: API keys and Grafan
 	@$(SERVE)/bin/python docker/keys.py
 
 clean: ## remove the environments and caches
-	rm -rf $(SERVE) $(DEV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(SERVE) $(DEV) .venv-bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # An environment is whole or absent: the stamp is written last, and without it the next run starts over.
 $(SERVE)/.installed: EXTRAS :=
@@ -45,3 +49,10 @@ $(SERVE)/.installed $(DEV)/.installed: pyproject.toml
 	@$(PYTHON) -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.$(EXTRAS)'
 	@touch $@
+
+# A peer that does not install here is said to be missing by the bench; the others are measured all the same.
+.venv-bench/%: tests/bench/peers/%.txt tests/bench/peers/shared.txt
+	@echo "Making the environment $@"
+	@$(PYTHON) -m venv --clear $@
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check -r $< && touch $@/.installed || \
+	  echo "$* does not install on this Python; it will not be measured"

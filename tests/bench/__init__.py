@@ -1,0 +1,1 @@
+"""The service beside its peers and beside onnxruntime alone: `make bench`."""

@@ -1,0 +1,185 @@
+"""What is done to the servers: saturation in alternating rounds, half load, and ten times what they can."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tests.bench import load
+from tests.bench.bodies import Body, Parts, Request
+from tests.bench.servers import Server
+
+Rate = Callable[[float], float]
+"""Something measured for so many seconds, as ECGs a second."""
+
+TIMES_CAPACITY = 10.0
+SETTLE_S = 0.2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the saturation table.
+
+    Attributes:
+        name: of the server, or of what runs without one.
+        body: that is sent.
+        parts: that are answered.
+        measure: asks it for as much as it can.
+    """
+
+    name: str
+    body: Body
+    parts: Parts
+    measure: Rate
+
+
+@dataclass
+class Saturated:
+    """What came of a row over the rounds: ECGs a second, and as shares of the bare loop of the same round."""
+
+    row: Row
+    rates: list[float] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+
+    @property
+    def share(self) -> float:
+        """The median."""
+        return statistics.median(self.shares)
+
+    @property
+    def rate(self) -> float:
+        """The median."""
+        return statistics.median(self.rates)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """At one rate: milliseconds, medians over the rounds, and the share of requests that were answered."""
+
+    name: str
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    answered: float
+
+
+@dataclass(frozen=True)
+class Flooded:
+    """At ten times capacity: what was answered, refused and given up, what it cost, and when it was over."""
+
+    name: str
+    asked: float
+    goodput: float
+    of_peak: float
+    refused: list[float]
+    retry_after: float
+    gave_up: float
+    growth_mib: float
+    recovered_s: float | None
+
+
+def alternate(rows: Sequence[Row], bare: Rate, *, rounds: int, seconds: float) -> tuple[list[Saturated], list[float]]:
+    """Every row once a round, the order turned round each time, between two runs of the bare loop.
+
+    Returns:
+        The rows, and the bare loop's rate in each round.
+    """
+    results = [Saturated(row) for row in rows]
+    alone = []
+    for number in range(rounds):
+        before = bare(seconds)
+        rates = [(one, one.row.measure(seconds)) for one in (results if number % 2 else results[::-1])]
+        alone.append((before + bare(seconds)) / 2)
+        for one, rate in rates:
+            one.rates.append(rate)
+            one.shares.append(rate / alone[-1])
+    return results, alone
+
+
+def saturation(server: Server, request: Request, callers: ProcessPoolExecutor, connections: int) -> Rate:
+    """The rate of a server that rests while others are measured."""
+
+    def measure(seconds: float) -> float:
+        with awake(server):
+            return callers.submit(load.saturate, load.Target(server.url, request), connections, seconds).result().rate
+
+    return measure
+
+
+def half_load(
+    servers: Sequence[tuple[Server, Request]], callers: ProcessPoolExecutor, rate: float, *, rounds: int, seconds: float
+) -> list[Latency]:
+    """Latency of each server at the same rate, with random arrivals, the same in each."""
+    seen: dict[str, list[load.Outcome]] = {}
+    for number in range(rounds):
+        for server, request in servers:
+            with awake(server):
+                run = callers.submit(load.arrive, load.Target(server.url, request), rate, seconds, seed=number)
+                seen.setdefault(server.plan.name, []).append(run.result())
+    return [_latency(name, rate, outcomes) for name, outcomes in seen.items()]
+
+
+def flood(
+    server: Server, request: Request, callers: ProcessPoolExecutor, *, capacity: float, peak: float, seconds: float
+) -> Flooded:
+    """Ten times capacity for a while, then until the server answers as if nothing had been."""
+    with awake(server):
+        callers.submit(load.saturate, load.Target(server.url, request), 2, 1.0).result()
+        before = server.memory_mib()
+        run = callers.submit(
+            load.flood, load.Target(server.url, request), TIMES_CAPACITY * capacity, seconds, usual_s=1 / capacity
+        )
+        most = _watched(server, run)
+        outcome, recovered_s = run.result()
+    refused = [one for one in outcome.samples if one.status not in {load.OK, load.GAVE_UP}]
+    gave_up = sum(one.status == load.GAVE_UP for one in outcome.samples)
+    return Flooded(
+        name=server.plan.name,
+        asked=len(outcome.samples) / seconds,
+        goodput=outcome.goodput,
+        of_peak=outcome.goodput / peak,
+        refused=outcome.refused(),
+        retry_after=sum(one.retry_after for one in refused) / max(1, len(refused)),
+        gave_up=gave_up / max(1, len(outcome.samples)),
+        growth_mib=most - before,
+        recovered_s=recovered_s,
+    )
+
+
+@contextmanager
+def awake(server: Server) -> Iterator[None]:
+    """Let a server run for a while."""
+    server.wake()
+    time.sleep(SETTLE_S)
+    try:
+        yield
+    finally:
+        server.rest()
+
+
+def _watched(server: Server, run: Future[tuple[load.Outcome, float | None]]) -> float:
+    """The most memory until the run has ended, MiB."""
+    most = 0.0
+    while not run.done():
+        most = max(most, server.memory_mib())
+        time.sleep(1.0)
+    return most
+
+
+def _latency(name: str, rate: float, outcomes: list[load.Outcome]) -> Latency:
+    asked = sum(len(one.samples) for one in outcomes)
+    answered = [one.answered() for one in outcomes]
+    return Latency(
+        name,
+        rate,
+        p50_ms=statistics.median(quantile(one, 0.5) for one in answered) * 1000,
+        p99_ms=statistics.median(quantile(one, 0.99) for one in answered) * 1000,
+        answered=sum(map(len, answered)) / max(1, asked),
+    )
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Of sorted values, the one that such a share does not pass; not a number where there is none."""
+    return values[min(len(values) - 1, int(share * len(values)))] if values else float("nan")
