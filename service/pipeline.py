@@ -84,13 +84,23 @@ class Pipeline:
         batcher: the queue in front of that engine.
         workers: threads.
         telemetry: is told of stages, verdicts and findings.
+        aside: gets every ECG with its outputs once it is answered, and returns at once.
     """
 
-    def __init__(self, reader: Reader, batcher: Batcher, workers: Workers, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        batcher: Batcher,
+        workers: Workers,
+        telemetry: Telemetry,
+        *,
+        aside: Callable[[Prepared, Outputs], None] | None = None,
+    ) -> None:
         self.reader = reader
         self.batcher = batcher
         self._workers = workers
         self._telemetry = telemetry
+        self._aside = aside
         self._model = model_wire(reader.bundle, reader.engine)
         self._callers = 0
         self._left = asyncio.Event()
@@ -122,7 +132,10 @@ class Pipeline:
         """
         prepared = await self._workers.decode.run(job.claim, self._prepare, job)
         outputs = await self.batcher.run(prepared.windows.signal_mv, job.claim)
-        return await self._workers.answer.run(job.claim, self._render, job, prepared, outputs)
+        answered = await self._workers.answer.run(job.claim, self._render, job, prepared, outputs)
+        if self._aside:
+            self._aside(prepared, outputs)
+        return answered
 
     def _prepare(self, job: Job) -> Prepared:
         with self._telemetry.stage("decode"):

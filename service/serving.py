@@ -18,6 +18,7 @@ from service.loading import CARD_WINDOWS, load_model
 from service.pipeline import Pipeline, Workers, observe_batches
 from service.security import build_guard
 from service.settings import MEBIBYTE, Settings, default_bundle, usable_cores
+from service.shadow import Sampling, Shadow, ShadowMetrics, open_shadow
 from service.soundness import require_sound
 from service.telemetry import Telemetry
 from service.threads import Pool
@@ -54,12 +55,15 @@ class Serving:
         self._waves: WavePool | None = None
         self._workers: Workers | None = None
         self._batch_turns = Turns(1, settings.queue_age_s)
+        self._shadow: Shadow | None = None
+        self._shadow_metrics = ShadowMetrics(self.telemetry.registry)
         self._loaded: tuple[Bundle, Engine] | None = None
         self._reloading = asyncio.Lock()
         self.telemetry.watch_ready(lambda: self.ready)
         self.telemetry.watch_part("api_keys", lambda: self.guard.keys_lost)
         self.telemetry.watch_part("audit", lambda: not self.writable)
         self.telemetry.watch_part("issuer", lambda: self.guard.issuer_lost)
+        self.telemetry.watch_part("shadow", lambda: self._shadow_lost)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -117,8 +121,9 @@ class Serving:
         self._loaded = None
         limits = batch_limits(self.settings, engine.device)
         self._workers = build_workers(lanes=limits.lanes, answers=(self.settings.wave_workers or usable_cores()) + 1)
-        delineate, _ = await asyncio.gather(
+        delineate, self._shadow, _ = await asyncio.gather(
             asyncio.to_thread(self._delineator, bundle),
+            asyncio.to_thread(self._open_shadow, bundle),
             asyncio.to_thread(require_sound, engine, bundle, largest=limits.windows),
         )
         self._pipeline = self._open(Reader(bundle, engine, delineate), limits, self._workers)
@@ -139,11 +144,14 @@ class Serving:
             limits = batch_limits(self.settings, engine.device)
             await asyncio.to_thread(require_sound, engine, bundle, largest=limits.windows)
             delineate = await asyncio.to_thread(self._delineator, bundle)
+            shadow, self._shadow = self._shadow, await asyncio.to_thread(self._open_shadow, bundle)
             if workers is None or self.draining:
                 raise NotReadyError("the service is stopping")
-            self._pipeline = self._open(Reader(bundle, engine, delineate), limits, workers)
+            self._pipeline = after = self._open(Reader(bundle, engine, delineate), limits, workers)
             await before.close(self.settings.drain_s)
-            return self._pipeline
+            if shadow:
+                await asyncio.to_thread(shadow.close)
+            return after
 
     def _load(self) -> tuple[Bundle, Engine]:
         """The bundle and its engine, proved."""
@@ -155,7 +163,19 @@ class Serving:
         batcher.start()
         self.telemetry.watch_queue(batcher.depth, batcher.age_s)
         self.telemetry.show_model(reader.bundle, variant=reader.engine.variant, device=reader.engine.device)
-        return Pipeline(reader, batcher, workers, self.telemetry)
+        return Pipeline(reader, batcher, workers, self.telemetry, aside=self._shadow.offer if self._shadow else None)
+
+    def _open_shadow(self, live: Bundle) -> Shadow | None:
+        """The second bundle, where the settings name one."""
+        sampling = Sampling(
+            self.settings.shadow_share, busy=lambda: not self._pipeline or len(self._pipeline.batcher) > 0
+        )
+        return open_shadow(live, self.settings.shadow_bundle, sampling, self._shadow_metrics)
+
+    @property
+    def _shadow_lost(self) -> bool:
+        """Whether a second bundle was asked for and is not compared."""
+        return self.settings.shadow_bundle is not None and (self._shadow is None or self._shadow.lost)
 
     def _delineator(self, bundle: Bundle) -> Delineator:
         """The one that was given, the network's own, or the classical one in warm processes, which outlive a reload."""
@@ -176,6 +196,8 @@ class Serving:
         if self._pipeline:
             await self._pipeline.close(self.settings.drain_s)
             self._pipeline = None
+        if self._shadow:
+            await asyncio.to_thread(self._shadow.close)
         if self._waves:
             await asyncio.to_thread(self._waves.close)
         if self._workers:

@@ -61,6 +61,12 @@ class Settings(BaseSettings):
     variant: str | None = None
     """Variant of the bundle; without it, the fastest fp32 one on a CPU, fp16 on a card."""
 
+    shadow_bundle: Path | None = None
+    """Folder of a second bundle that is scored beside the one that answers, for the metrics alone."""
+
+    shadow_share: Share = 0.1
+    """Share of the ECGs that the second bundle is scored on, while no other waits."""
+
     engine_cache: Path | None = None
     """Folder where TensorRT keeps the engines it compiles, minutes each; without it, it compiles at every start."""
 
