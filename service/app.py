@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from model.engine import Engine
 from model.reader import Delineator
 from service.documentation import DESCRIPTION, TITLE, with_security
+from service.door import Door
 from service.errors import MethodError, NotFoundError
 from service.routes import admin, ecgs, health, metrics, model
 from service.serving import Serving
@@ -55,6 +56,7 @@ def create_app(settings: Settings, engine: Engine | None = None, delineate: Deli
     described = app.openapi
     app.openapi = lambda: with_security(described())  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _translate)
+    app.add_middleware(Door, serving=serving)
     app.add_middleware(Watch, telemetry=serving.telemetry, audit=serving.audit)
     return app
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TypeVar
 
@@ -39,15 +40,36 @@ async def admit_caller(request: Request, scope: Scope) -> Caller:
         AuditUnavailableError: what would be answered could not be written down.
     """
     serving = serving_of(request)
-    caller = await serving.guard.require(request.headers, scope)
+    caller = await serving.guard.require(request.headers, scope, getattr(request.state, "certificate", None))
     if serving.audit and scope != "metrics":
         serving.audit.require()
     trace_of(request).caller = caller.name
     return caller
 
 
+@dataclass(frozen=True)
+class Admitted:
+    """A request that was let in with ECGs.
+
+    Attributes:
+        caller: who brings them.
+        claim: their place in the order.
+    """
+
+    caller: Caller
+    claim: Claim
+
+
+def admitted_of(request: Request) -> Admitted:
+    """What `service.door.Door` found out about the request."""
+    admitted: Admitted = request.state.admitted
+    return admitted
+
+
 def claim_of(request: Request, caller: Caller) -> Claim:
     """The place of a single ECG in the order, by its caller and `priority`; raises ParameterError."""
+    if b"priority" not in request.scope["query_string"]:
+        return Claim("routine", _name(request, caller))
     priority = request.query_params.get("priority", "routine")
     if priority not in {"stat", "routine"}:
         raise ParameterError("priority takes stat or routine")

@@ -12,17 +12,7 @@ from service.documentation import ANSWERS, BATCH_BODY, ECG_BODY, LINES
 from service.lines import LineStream, LineWriter
 from service.parts import parse_parts
 from service.pipeline import Answered, Job
-from service.requests import (
-    admit_caller,
-    announced_bytes,
-    batch_claim_of,
-    claim_of,
-    read_body,
-    resend_of,
-    serving_of,
-    trace_of,
-    unless_gone,
-)
+from service.requests import admitted_of, read_body, resend_of, serving_of, trace_of, unless_gone
 from service.uploads import decoder
 
 router = APIRouter(tags=["ecg"])
@@ -38,20 +28,17 @@ async def read_ecg(request: Request) -> Response:
     answered before what is routine.
     """
     serving = serving_of(request)
-    caller = await admit_caller(request, "read")
-    claim = claim_of(request, caller)
+    admitted = admitted_of(request)
     parts = parse_parts(request.query_params.getlist("include"))
     decode = decoder(request.headers.get("content-type", ""), request.query_params, serving.limits)
-    most = serving.settings.body_bytes
-    with serving.admission.permit(announced_bytes(request, most), claim):
-        body = await read_body(request, most, serving.settings.body_timeout_s)
-        job = Job(body, decode, parts, trace_of(request).request_id, claim)
+    body = await read_body(request, serving.settings.body_bytes, serving.settings.body_timeout_s)
+    job = Job(body, decode, parts, trace_of(request).request_id, admitted.claim)
 
-        async def work() -> Answered:
-            with serving.lease() as pipeline:
-                return await unless_gone(request.receive, pipeline.answer(job))
+    async def work() -> Answered:
+        with serving.lease() as pipeline:
+            return await unless_gone(request.receive, pipeline.answer(job))
 
-        answered, again = await serving.answers.answer(caller.name, resend_of(request, body), work)
+    answered, again = await serving.answers.answer(admitted.caller.name, resend_of(request, body), work)
     trace_of(request).body_sha256 = answered.body_sha256
     trace_of(request).model_sha256 = answered.model_sha256
     headers = {"idempotency-replayed": "true"} if again else {}
@@ -67,21 +54,19 @@ async def read_batch(request: Request) -> LineStream:
     """
     serving = serving_of(request)
     settings = serving.settings
-    claim = batch_claim_of(request, await admit_caller(request, "read"))
+    claim = admitted_of(request).claim
     parts = parse_parts(request.query_params.getlist("include"))
-    announced = announced_bytes(request, settings.batch_bytes)
     trace = trace_of(request)
     writer = LineWriter(serving.lease, partial(serving.batch_turn, claim), serving.telemetry, trace, serving.audit)
 
     @asynccontextmanager
     async def lines() -> AsyncIterator[AsyncIterator[bytes]]:
-        with serving.admission.permit(announced, claim):
-            timeout_s = settings.body_timeout_s * max(1.0, settings.batch_mib / settings.body_mib)
-            body = await read_body(request, settings.batch_bytes, timeout_s)
-            kind = request.headers.get("content-type", "")
-            job = partial(Job, parts=parts, request_id=trace.request_id, claim=claim)
-            batch = await asyncio.to_thread(Batch, body, kind, serving.limits, job)
-            async with aclosing(writer.lines(batch, at_once=serving.at_once)) as answers:
-                yield answers
+        timeout_s = settings.body_timeout_s * max(1.0, settings.batch_mib / settings.body_mib)
+        body = await read_body(request, settings.batch_bytes, timeout_s)
+        kind = request.headers.get("content-type", "")
+        job = partial(Job, parts=parts, request_id=trace.request_id, claim=claim)
+        batch = await asyncio.to_thread(Batch, body, kind, serving.limits, job)
+        async with aclosing(writer.lines(batch, at_once=serving.at_once)) as answers:
+            yield answers
 
     return LineStream(lines)

@@ -1,0 +1,55 @@
+"""Before the routes: who brings an ECG, and whether there is room for it; a refusal here costs next to nothing."""
+
+from contextlib import ExitStack
+
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.requests import Admitted, admit_caller, announced_bytes, batch_claim_of, claim_of, trace_of
+from service.serving import Serving
+
+ECGS = "/v1/ecgs"
+BATCH = "/v1/ecgs/batch"
+
+
+class Door:
+    """Gives every request that brings ECGs a permit, or refuses it before its body is read and its route is looked for.
+
+    Pure ASGI, because ten times as many requests as can be answered must be refused in a tenth of the time.
+
+    Args:
+        app: the routes.
+        serving: who is let in, and how many.
+    """
+
+    def __init__(self, app: ASGIApp, serving: Serving) -> None:
+        self._app = app
+        self._serving = serving
+        self._most_bytes = {ECGS: serving.settings.body_bytes, BATCH: serving.settings.batch_bytes}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through.
+
+        Raises:
+            EcgError: of the guard and of the admission, for `service.watch.Watch` to answer.
+        """
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._most_bytes:
+            await self._app(scope, receive, send)
+            return
+        with ExitStack() as held:
+            await self._admit(Request(scope), held)
+
+            async def answer(message: Message) -> None:
+                if scope["path"] == ECGS and message["type"] == "http.response.start":
+                    held.close()  # a ready answer holds no place, however slowly it is read
+                await send(message)
+
+            await self._app(scope, receive, answer)
+
+    async def _admit(self, request: Request, held: ExitStack) -> None:
+        path = request.scope["path"]
+        trace_of(request).route = path
+        caller = await admit_caller(request, "read")
+        claim = (claim_of if path == ECGS else batch_claim_of)(request, caller)
+        held.enter_context(self._serving.admission.permit(announced_bytes(request, self._most_bytes[path]), claim))
+        request.state.admitted = Admitted(caller, claim)
