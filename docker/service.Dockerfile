@@ -27,7 +27,7 @@ WORKDIR /
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"ECG_PORT\"]}/health/ready', timeout=2)"]
+    CMD ["python", "-m", "service.health"]
 STOPSIGNAL SIGTERM
 # Beyond loopback the service wants ECG_API_KEYS; docker-compose.yml shows how.
 ENTRYPOINT ["python", "-m", "service"]

@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
+from service.security.certificates import CertifiedProtocol, build_tls
 from service.serving import Serving
 from service.settings import Settings
 from service.telemetry import set_up_logs
@@ -32,9 +33,16 @@ def run(settings: Settings) -> None:
 
 
 def build_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """How uvicorn serves: no access log, which would quote query strings, and keep-alive longer than a balancer's."""
+    """How uvicorn serves: no access log, which would quote query strings, and keep-alive longer than a balancer's.
+
+    Raises:
+        SettingsError: the files for TLS cannot be used.
+    """
+    tls = build_tls(settings)
     return uvicorn.Config(
         app,
+        http=CertifiedProtocol if tls else "auto",
+        ssl_context_factory=(lambda *_: tls) if tls else None,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -77,9 +85,9 @@ class _Server(uvicorn.Server):
 def _greeting(settings: Settings, port: int) -> list[str]:
     """Where the service listens, and what to type to see it work."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{port}"
+    url = f"{'https' if settings.tls_cert else 'http'}://{host}:{port}"
     lines = [f"ECG service on {url} (documentation: {url}/docs)"]
-    if curl := _curl(url):
+    if curl := None if settings.tls_cert else _curl(url):
         lines += ["Try it:", f"  {curl}"]
     return lines
 

@@ -40,6 +40,11 @@ def usable_cores() -> int:
         return affinity
 
 
+def names_in(listed: str) -> tuple[str, ...]:
+    """The names in a comma list."""
+    return tuple(name.strip() for name in listed.split(",") if name.strip())
+
+
 def is_protected(address: str) -> bool:
     """Whether nobody between can change what is said at an address: https, or this very machine."""
     parts = urlsplit(address)
@@ -72,7 +77,7 @@ class Settings(BaseSettings):
     """Folder where TensorRT keeps the engines it compiles, minutes each; without it, it compiles at every start."""
 
     host: str = "127.0.0.1"
-    """Address to listen on; anything but loopback needs API keys, tokens, or ECG_INSECURE."""
+    """Address to listen on; anything but loopback needs API keys, tokens, client certificates, or ECG_INSECURE."""
 
     port: Port = 8000
     """Port to listen on; 0 takes a free one."""
@@ -143,6 +148,18 @@ class Settings(BaseSettings):
     oidc_scope_prefix: str = "ecg."
     """What stands before `read`, `metrics` and `admin` in a token's `scope`, `scp` or `roles`."""
 
+    tls_cert: Path | None = None
+    """PEM file of the certificate, and those between it and its CA, to speak TLS with; needs ECG_TLS_KEY."""
+
+    tls_key: Path | None = None
+    """PEM file of its private key, without a password."""
+
+    tls_client_ca: Path | None = None
+    """PEM file of the CAs of clients: every connection needs a certificate that one of them signed."""
+
+    tls_client_scopes: str = "read"
+    """Comma list of what a client certificate is good for, where neither keys nor tokens are asked for besides."""
+
     insecure: str = ""
     """The words `i-accept-unauthenticated-access` let the service listen beyond loopback without authentication."""
 
@@ -160,12 +177,23 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _require_authentication(self) -> Self:
-        if self.host in LOOPBACK or self.api_keys or self.oidc_issuer or self.insecure == IN_PLAIN_WORDS:
+        asked = self.api_keys or self.oidc_issuer or self.tls_client_ca
+        if self.host in LOOPBACK or asked or self.insecure == IN_PLAIN_WORDS:
             return self
         raise ValueError(
-            "listening beyond loopback needs ECG_API_KEYS or ECG_OIDC_ISSUER,"
+            "listening beyond loopback needs ECG_API_KEYS, ECG_OIDC_ISSUER or ECG_TLS_CLIENT_CA,"
             f" or ECG_INSECURE={IN_PLAIN_WORDS} in a closed network"
         )
+
+    @model_validator(mode="after")
+    def _require_whole_tls(self) -> Self:
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("ECG_TLS_CERT and ECG_TLS_KEY are set together or not at all")
+        if self.tls_client_ca and not self.tls_cert:
+            raise ValueError("ECG_TLS_CLIENT_CA needs ECG_TLS_CERT and ECG_TLS_KEY")
+        if not {"read", "metrics", "admin"}.issuperset(names_in(self.tls_client_scopes)):
+            raise ValueError("ECG_TLS_CLIENT_SCOPES must be some of read, metrics, admin")
+        return self
 
     @model_validator(mode="after")
     def _require_whole_oidc(self) -> Self:
@@ -180,7 +208,7 @@ class Settings(BaseSettings):
     @property
     def token_algorithms(self) -> tuple[str, ...]:
         """The signatures that a token may bear."""
-        return tuple(name.strip() for name in self.oidc_algorithms.split(",") if name.strip())
+        return names_in(self.oidc_algorithms)
 
     @property
     def body_bytes(self) -> int:

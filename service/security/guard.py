@@ -8,20 +8,28 @@ from service.security.api_keys import KeyRing
 from service.security.callers import ANYONE, SCOPES, Caller, Scope
 from service.security.issuer import IssuerKeys
 from service.security.tokens import Tokens, is_token
-from service.settings import Settings
+from service.settings import Settings, names_in
 
 
 class Guard:
-    """Lets callers in. Without keys and tokens everybody may do everything, which settings allow on loopback alone.
+    """Lets callers in. With nothing to ask for everybody may do everything, which settings allow on loopback alone.
 
     Args:
         keys: API keys; None where they are off.
         tokens: those of an identity provider; None where they are off.
+        certified: what a client certificate is good for; None where TLS asks for none. Where there are keys or tokens
+            it opens the connection and no more.
     """
 
-    def __init__(self, keys: KeyRing | None = None, tokens: Tokens | None = None) -> None:
+    def __init__(
+        self,
+        keys: KeyRing | None = None,
+        tokens: Tokens | None = None,
+        certified: frozenset[Scope] | None = None,
+    ) -> None:
         self._keys = keys
         self._tokens = tokens
+        self._certified = certified
 
     @property
     def keys_lost(self) -> bool:
@@ -33,22 +41,33 @@ class Guard:
         """Whether the identity provider did not answer when it was asked last."""
         return self._tokens is not None and self._tokens.keys.stale
 
-    async def require(self, headers: Mapping[str, str], scope: Scope) -> Caller:
-        """The caller, from `Authorization: Bearer KEY_OR_TOKEN` or `X-API-Key: KEY`.
+    async def require(self, headers: Mapping[str, str], scope: Scope, certificate: str | None = None) -> Caller:
+        """The caller, from `Authorization: Bearer KEY_OR_TOKEN`, `X-API-Key: KEY`, or the connection.
+
+        Args:
+            headers: of the request.
+            scope: what it takes to do what was asked for.
+            certificate: id of the client certificate that the connection was opened with.
 
         Raises:
             UnauthenticatedError: nothing that lets in.
             IssuerUnavailableError: a token that nobody can verify at present.
             ForbiddenError: the caller lacks the scope.
         """
-        caller = await self._caller(headers)
+        asked = self._keys is not None or self._tokens is not None
+        caller = await self._bearer(headers) if asked else self._connected(certificate)
         if scope not in caller.scopes:
             raise ForbiddenError(f"this caller lacks the scope {scope}")
         return caller
 
-    async def _caller(self, headers: Mapping[str, str]) -> Caller:
-        if self._keys is None and self._tokens is None:
+    def _connected(self, certificate: str | None) -> Caller:
+        if self._certified is None:
             return Caller(ANYONE, frozenset(SCOPES))
+        if certificate is None:
+            raise UnauthenticatedError("a client certificate is needed")
+        return Caller(certificate, self._certified)
+
+    async def _bearer(self, headers: Mapping[str, str]) -> Caller:
         presented = _presented(headers)
         if self._tokens and is_token(presented):
             return await self._tokens.require(presented)
@@ -65,7 +84,18 @@ def build_guard(settings: Settings) -> Guard:
     Raises:
         SettingsError: the file of keys is wrong.
     """
-    return Guard(KeyRing(settings.api_keys) if settings.api_keys else None, _tokens(settings))
+    return Guard(
+        keys=KeyRing(settings.api_keys) if settings.api_keys else None,
+        tokens=_tokens(settings),
+        certified=_certified(settings),
+    )
+
+
+def _certified(settings: Settings) -> frozenset[Scope] | None:
+    if settings.tls_client_ca is None:
+        return None
+    named = names_in(settings.tls_client_scopes)
+    return frozenset(scope for scope in SCOPES if scope in named)
 
 
 def _tokens(settings: Settings) -> Tokens | None:

@@ -93,15 +93,18 @@ def no_waves(prepared: Prepared, outputs: Outputs) -> Waves:
 
 
 @contextmanager
-def listening(app: FastAPI) -> Iterator[str]:
-    """The address of a server on a free port, in a thread, until the block ends."""
-    server = uvicorn.Server(build_config(app, Settings(port=0, drain_s=5)))
+def listening(app: FastAPI, settings: Settings | None = None) -> Iterator[str]:
+    """The address of a server on a free port of loopback, in a thread, until the block ends."""
+    asked = (settings or Settings()).model_copy(update={"host": "127.0.0.1", "port": 0, "drain_s": 5.0})
+    config = build_config(app, asked)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.01)
     try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        scheme = "https" if config.is_ssl else "http"
+        yield f"{scheme}://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()

@@ -1,0 +1,47 @@
+"""`python -m service.health`: whether the service on this machine is ready, for a container's health check."""
+
+import ssl
+import sys
+from http.client import HTTPConnection, HTTPSConnection
+
+from service.settings import Settings, read_settings
+
+TIMEOUT_S = 2.0
+
+
+def is_ready(settings: Settings) -> bool:
+    """Ask `/health/ready` over loopback, in the TLS that the service speaks.
+
+    Where a client certificate is demanded the service's own is shown. If the CA for clients does not know it, nobody
+    here can ask, and a service that still answers handshakes counts as ready.
+    """
+    connection = _connection(settings)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200
+    except ssl.SSLError:
+        return settings.tls_client_ca is not None
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def main() -> int:
+    """Exit status 0 when ready, 1 when not."""
+    return int(not is_ready(read_settings()))
+
+
+def _connection(settings: Settings) -> HTTPConnection:
+    if settings.tls_cert is None:
+        return HTTPConnection("127.0.0.1", settings.port, timeout=TIMEOUT_S)
+    context = ssl.create_default_context()
+    context.check_hostname = False  # it is this very machine, whatever its certificate calls it
+    context.verify_mode = ssl.CERT_NONE
+    if settings.tls_client_ca:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    return HTTPSConnection("127.0.0.1", settings.port, timeout=TIMEOUT_S, context=context)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
