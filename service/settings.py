@@ -61,17 +61,17 @@ class Settings(BaseSettings):
     bundle: Path | None = None
     """Folder of the bundle to serve; without it, the one that ships with the package."""
 
-    device: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
-    """Where the network runs; a device that was asked for by name and is not there stops the service."""
-
-    variant: str | None = None
-    """Variant of the bundle; without it, the fastest fp32 one on a CPU, fp16 on a card."""
-
     shadow_bundle: Path | None = None
     """Folder of a second bundle that is scored beside the one that answers, for the metrics alone."""
 
     shadow_share: Share = 0.1
     """Share of the ECGs that the second bundle is scored on, while no other waits."""
+
+    device: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
+    """Where the network runs; a device that was asked for by name and is not there stops the service."""
+
+    variant: str | None = None
+    """Variant of the bundle; without it, the fastest fp32 one on a CPU, fp16 on a card."""
 
     engine_cache: Path | None = None
     """Folder where TensorRT keeps the engines it compiles, minutes each; without it, it compiles at every start."""
