@@ -142,5 +142,5 @@ def bounds(scored: Scored, outputs: tuple[Output, ...], confidence: float) -> di
 
 def _identity(scored: Scored) -> str:
     """What the thresholds depend on: the records, their labels and the logits, to a precision that machines share."""
-    labels = scored.labelled.labels.tobytes().hex()
+    labels = scored.labelled.labels[:, : scored.logits.shape[1]].tobytes().hex()
     return hash_lines([scored.data_sha256, labels, np.round(scored.logits, 2).tobytes().hex()])

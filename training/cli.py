@@ -143,7 +143,7 @@ def _calibrate(stages: Stages) -> None:
 def _evaluate(stages: Stages) -> None:
     add = _stage(stages, "evaluate", "score a bundle on labelled records, from its ONNX file", configured=True)
     _bundle_and_data(add, split="test")
-    add("--out", type=Path, required=True, help="folder for report.json, report.md and plots")
+    add("--out", type=Path, help="folder for report.json, report.md and plots; else figures are printed alone")
     for option, about in (
         ("bootstrap", "draws of the intervals"),
         ("variant", "graph of the bundle; by default the fastest fp32 for the device"),

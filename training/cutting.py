@@ -5,6 +5,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,24 +43,29 @@ class Cut:
     sha256: str = ""
 
 
+Purpose = Literal["train", "score", "survey"]
+
+
 def cut_records(
-    source: Source, entries: Sequence[Entry], spec: InputSpec, *, processes: int, strict: bool = False
+    source: Source, entries: Sequence[Entry], spec: InputSpec, *, processes: int, purpose: Purpose = "train"
 ) -> Iterator[Cut]:
-    """Every entry's cut, in order.
+    """Every entry's cut, in order; one that cannot be used is empty and says why.
 
     Args:
         source: where the entries are from.
         entries: records to cut.
         spec: what a network takes.
         processes: how many cut at a time; 1 stays in this process.
-        strict: no record may be left out, of whatever split, as when a model is scored.
+        purpose: to `train`, records of the train split keep to rules and those of the test split may not be missing;
+            to `score` a model none may be missing; a `survey` takes what can be read.
 
     Raises:
-        TrainingError: a test record that cannot be used: a test split with holes is another test split.
+        TrainingError: a record that may not be missing cannot be used: a split with holes is another split.
     """
-    jobs = [(source.read, entry, spec, entry.split == "train" and not strict) for entry in entries]
+    jobs = [(source.read, entry, spec, purpose == "train" and entry.split == "train") for entry in entries]
     for entry, cut in zip(entries, _run(jobs, processes), strict=True):
-        if cut.reason and (strict or entry.split == "test"):
+        needed = purpose == "score" or (purpose == "train" and entry.split == "test")
+        if cut.reason and needed:
             detail = f"{entry.split} record {entry.record} cannot be used ({cut.reason})"
             raise TrainingError(f"{detail}; a split that a model is scored on is never filtered")
         yield cut

@@ -15,11 +15,14 @@ from training.report import Report, write_table
 from training.scoring import Scored, Selection, score, some_of
 
 
-def run(config: Config, bundle: Path, data: Path, *, out: Path, split: str, source: str | None) -> dict[str, Any]:
-    """Score a bundle on a split; `out` gets report.json, report.md and plots.
+def run(
+    config: Config, bundle: Path, data: Path, *, out: Path | None, split: str, source: str | None
+) -> dict[str, Any]:
+    """Score a bundle on a split; `out`, if there is one, gets report.json, report.md and plots.
 
     Returns:
-        The headline figures, at least `super_auroc`, `statement_auroc`, `ece` and `n`, and what they rest on.
+        The headline figures, at least `super_auroc`, `statement_auroc`, `ece` and `n`, what they rest on, and the
+        AUROC of every statement that has one.
 
     Raises:
         BundleError, EngineError: the bundle cannot be read or run.
@@ -30,21 +33,37 @@ def run(config: Config, bundle: Path, data: Path, *, out: Path, split: str, sour
     engine = OnnxEngine(
         opened, variant=settings.variant or None, device=settings.device, threads=max(1, os.cpu_count() or 1)
     )
-    selection = Selection(data, split, source, settings.leads, settings.processes)
+    selection = Selection(data, split, source, settings.leads, settings.processes, _seen(opened))
     scored = score(opened, engine, selection, batch_size=settings.batch_size)
     answers, scored = _answers(opened, scored, settings)
     figures = build_figures(answers, scored, settings)
-    about = _about(opened, engine, scored, split) | {"protocol": settings.protocol, "leads": list(settings.leads)}
-    report = Report(headline=_headline(figures) | about, figures=figures, answers=answers)
+    about = _about(opened, engine, scored) | {"protocol": settings.protocol, "leads": list(settings.leads)}
+    report = Report(_headline(figures) | about, figures, answers, scored.unusable)
+    if out is not None:
+        _write(report, settings, out)
+    if settings.into_bundle:
+        metrics = opened.manifest.metrics | {scored.labelled.split: report.headline}
+        write_manifest(bundle, replace(opened.manifest, metrics=metrics))
+    return report.headline | {"auroc": _by_statement(figures)}
+
+
+def _seen(bundle: Bundle) -> frozenset[str]:
+    """The databases that weights and thresholds were fitted on."""
+    manifest = bundle.manifest
+    return frozenset({manifest.data.get("source"), manifest.metrics.get("calibration", {}).get("source")}) - {None}
+
+
+def _write(report: Report, settings: EvaluateConfig, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    body = {"headline": report.headline, "settings": asdict(settings), **asdict(figures)}
-    (out / "report.json").write_text(json.dumps(body, indent=2) + "\n")
+    body = {"headline": report.headline, "settings": asdict(settings), "unusable": report.unusable}
+    (out / "report.json").write_text(json.dumps(body | asdict(report.figures), indent=2) + "\n")
     write_table(report, out / "report.md")
     write_plots(report, out)
-    if settings.into_bundle:
-        manifest = opened.manifest
-        write_manifest(bundle, replace(manifest, metrics=manifest.metrics | {split: report.headline}))
-    return report.headline
+
+
+def _by_statement(figures: Figures) -> dict[str, float]:
+    values = {one.key: one.figures["auroc"].value for one in figures.statements}
+    return {key: round(value, 4) for key, value in values.items() if value is not None}
 
 
 def _answers(bundle: Bundle, scored: Scored, settings: EvaluateConfig) -> tuple[Answers, Scored]:
@@ -56,7 +75,7 @@ def _answers(bundle: Bundle, scored: Scored, settings: EvaluateConfig) -> tuple[
     return answers, some_of(scored, kept)
 
 
-def _about(bundle: Bundle, engine: OnnxEngine, scored: Scored, split: str) -> dict[str, Any]:
+def _about(bundle: Bundle, engine: OnnxEngine, scored: Scored) -> dict[str, Any]:
     return {
         "bundle": f"{bundle.manifest.name} {bundle.manifest.version}",
         "bundle_sha256": bundle.sha256,
@@ -64,7 +83,8 @@ def _about(bundle: Bundle, engine: OnnxEngine, scored: Scored, split: str) -> di
         "device": engine.device,
         "thresholds": bundle.manifest.thresholds_version,
         "source": scored.labelled.source,
-        "split": split,
+        "split": scored.labelled.split,
+        "unusable": len(scored.unusable),
         "data_sha256": scored.data_sha256,
     }
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from model.bundle import Bundle
 from model.reading.findings import calibrated
-from model.reading.statements import STATEMENTS, SUPERCLASSES, Statement
+from model.reading.statements import KINDS, STATEMENTS, SUPERCLASSES, VOCABULARY, Statement
 from training.calibrate import CEILINGS, FLOORS
 from training.config import EvaluateConfig
 from training.conformal import coverage, set_size
@@ -94,7 +94,7 @@ class StatementFigures:
     n: int
     positives: int
     counted: bool
-    threshold: float
+    threshold: float | None
     figures: dict[str, Figure]
 
 
@@ -136,7 +136,7 @@ def answers_of(bundle: Bundle, scored: Scored) -> Answers:
         np.array([fitted.get(name, {}).get(one.key, np.nan) for one in bundle.statements])
         for name in (FLOORS, CEILINGS)
     )
-    return Answers(
+    answers = Answers(
         statements=bundle.statements,
         scores=scored.logits,
         probabilities=probabilities,
@@ -145,8 +145,28 @@ def answers_of(bundle: Bundle, scored: Scored) -> Answers:
         present=probabilities >= thresholds,
         floors=floors,
         ceilings=ceilings,
-        labels=scored.labelled.labels,
+        labels=scored.labelled.labels[:, : len(bundle.statements)],
     )
+    for column, key in enumerate(scored.labelled.keys[len(bundle.statements) :], len(bundle.statements)):
+        labels = scored.labelled.labels[:, column]
+        answers = _through_kinds(answers, key, labels) if (labels >= 0).any() else answers
+    return answers
+
+
+def _through_kinds(answers: Answers, key: str, labels: npt.NDArray[np.int8]) -> Answers:
+    """With a statement more, which is as likely as the likeliest of its kinds, and made where one of them is."""
+    kinds = answers.columns([at for at, one in enumerate(answers.statements) if one.key in KINDS[key]])
+    likeliest = kinds.probabilities.max(axis=1)
+    added = {
+        "scores": likeliest,
+        "probabilities": likeliest,
+        "raw": kinds.raw.max(axis=1),
+        "present": kinds.present.any(axis=1),
+        "labels": labels,
+    }
+    columns = {name: np.column_stack([getattr(answers, name), one]) for name, one in added.items()}
+    bounds = {name: np.append(getattr(answers, name), np.nan) for name in ("thresholds", "floors", "ceilings")}
+    return replace(answers, statements=(*answers.statements, VOCABULARY[key]), **columns, **bounds)
 
 
 def one_of_superclasses(answers: Answers) -> tuple[Answers, npt.NDArray[np.bool_]]:
@@ -241,7 +261,7 @@ def _statement(answers: Answers, column: int, values: Floats) -> StatementFigure
         n=int((labels >= 0).sum()),
         positives=int((labels == 1).sum()),
         counted=False,
-        threshold=float(answers.thresholds[column]),
+        threshold=float(threshold) if np.isfinite(threshold := answers.thresholds[column]) else None,
         figures={name: figure(values[:, at]) for at, name in enumerate(NAMES)},
     )
 

@@ -82,7 +82,7 @@ def _windows(data: Path, records: int) -> npt.NDArray[np.float32]:
         return prepared.windows[_spread(len(prepared.windows), records)].astype(np.float32)
     source = open_source(find_source(data), data)
     entries = [source.entries[row] for row in _spread(len(source.entries), records)]
-    return np.concatenate([cut.windows for cut in cut_records(source, entries, SPEC, processes=1, strict=True)])
+    return np.concatenate([cut.windows for cut in cut_records(source, entries, SPEC, processes=1, purpose="score")])
 
 
 def _spread(count: int, wanted: int) -> npt.NDArray[np.intp]:

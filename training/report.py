@@ -16,6 +16,7 @@ class Report:
     headline: dict[str, Any]
     figures: Figures
     answers: Answers
+    unusable: tuple[tuple[str, str], ...] = ()
 
 
 def write_table(report: Report, path: Path) -> None:
@@ -34,6 +35,7 @@ def write_table(report: Report, path: Path) -> None:
     for group in ("superclass", "statement", "further"):
         rows = [one for one in figures.statements if one.group == group]
         lines += _statement_table(group, rows) if rows else []
+    lines += _unusable_table(report.unusable) if report.unusable else []
     path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
@@ -80,6 +82,10 @@ def _statement_table(group: str, statements: Sequence[StatementFigures]) -> list
         "set size",
     )
     return [f"## {group.capitalize()}", "", *_table(head, rows), ""]
+
+
+def _unusable_table(unusable: Sequence[tuple[str, str]]) -> list[str]:
+    return ["## Left out", "", *_table(("record", "reason"), unusable), ""]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,7 +1,7 @@
 """What a bundle says of the labelled records of a split: logits beside labels, from any folder of labelled records."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +10,16 @@ from tqdm import tqdm
 
 from model.bundle import Bundle
 from model.engine import Engine
+from model.reading.statements import KINDS
 from model.signal.spec import InputSpec
-from training.cutting import cut_records
+from training.cutting import Cut, Purpose, cut_records
 from training.dataset import hash_lines, is_prepared, read_prepared
 from training.errors import TrainingError
 from training.sources import find_source, open_source
 from training.sources.catalogue import SPLITS, label_matrix
 
 EVERY = "all"
-Windows = npt.NDArray[np.floating]
+Windows = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Selection:
         source: which database; None finds it by its files.
         leads: the leads that the network may see, the others zeroed; empty for all.
         processes: how many records of a database are read at a time.
+        seen: databases that the bundle learned from; another one without splits of its own is then taken whole,
+            whatever the split. None keeps to the split.
     """
 
     data: Path
@@ -38,15 +41,18 @@ class Selection:
     source: str | None = None
     leads: tuple[str, ...] = ()
     processes: int = 2
+    seen: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """The labelled records of a split, R records and the C statements of a bundle.
+    """The labelled records of a split, R records and C statements.
 
     Attributes:
         source: the database.
+        split: that was taken.
         records: the R ids in the source.
+        keys: the statements of a bundle in its order, then those that it answers through their kinds.
         labels: int8 (R, C): 1 present, 0 absent, -1 unknown.
         patients: (R,) ids; empty where unknown.
         ages: (R,) years; NaN where unknown.
@@ -54,7 +60,9 @@ class Labelled:
     """
 
     source: str
+    split: str
     records: tuple[str, ...]
+    keys: tuple[str, ...]
     labels: npt.NDArray[np.int8]
     patients: npt.NDArray[np.str_]
     ages: npt.NDArray[np.float32]
@@ -67,17 +75,22 @@ class Scored:
 
     Attributes:
         labelled: the records.
-        logits: float64 (R, C), windows of a record averaged.
+        logits: float64 (R, statement of the bundle), windows of a record averaged.
         data_sha256: of the records' samples.
+        unusable: ids of records that were left out, with the reason.
     """
 
     labelled: Labelled
     logits: npt.NDArray[np.float64]
     data_sha256: str
+    unusable: tuple[tuple[str, str], ...] = ()
 
 
 def score(bundle: Bundle, engine: Engine, selection: Selection, *, batch_size: int = 32) -> Scored:
-    """Logits of every record of a split; none is left out.
+    """Logits of every record of a split.
+
+    A split that a database's publisher drew is never filtered. In a database taken whole, or without splits of its
+    own, a record that cannot be used is left out and named.
 
     Raises:
         TrainingError: an unusable folder, a prepared one for another input, no record in the split, an unknown lead.
@@ -88,21 +101,31 @@ def score(bundle: Bundle, engine: Engine, selection: Selection, *, batch_size: i
     spec = bundle.manifest.spec
     kept = _kept_leads(selection.leads, spec)
     keys = tuple(statement.key for statement in bundle.statements)
+    keys += tuple(general for general, kinds in KINDS.items() if general not in keys and kinds & set(keys))
     read = _read_prepared if is_prepared(selection.data) else _read_source
     labelled, cuts = read(selection, keys, spec)
     if not labelled.records:
         raise TrainingError(f"{selection.data} has no record in the split {selection.split}")
-    logits = np.zeros(labelled.labels.shape)
-    hashes: list[str] = []
-    for rows, shares, windows in _batches(tqdm(cuts, "scoring", len(labelled.records), unit="ECG"), hashes, batch_size):
-        outputs = engine.run(windows.astype(np.float32) * kept)
+    logits = np.zeros((len(labelled.records), len(bundle.statements)))
+    seen: list[Cut] = []
+    for rows, shares, windows in _batches(tqdm(cuts, "scoring", len(labelled.records), unit="ECG"), seen, batch_size):
+        outputs = engine.run(windows * kept)
         np.add.at(logits, rows, outputs.logits * shares[:, None])
-    lines = zip(labelled.records, hashes, strict=True)
-    return Scored(labelled, logits, hash_lines(f"{record} {digest}" for record, digest in lines))
+    return _readable(labelled, logits, seen)
 
 
-Cuts = Iterator[tuple[str, Windows]]
-"""Hash and windows (window, lead, sample) of each record, in order."""
+def _readable(labelled: Labelled, logits: npt.NDArray[np.float64], cuts: list[Cut]) -> Scored:
+    """The records that could be used, and the names of the others."""
+    pairs = list(zip(labelled.records, cuts, strict=True))
+    unusable = tuple((record, cut.reason) for record, cut in pairs if cut.reason)
+    if len(unusable) == len(pairs):
+        raise TrainingError(f"none of {len(pairs)} records can be used; {unusable[0][0]}: {unusable[0][1]}")
+    digest = hash_lines(f"{record} {cut.sha256}" for record, cut in pairs if not cut.reason)
+    return some_of(Scored(labelled, logits, digest, unusable), np.array([not cut.reason for cut in cuts]))
+
+
+Cuts = Iterator[Cut]
+"""Each record's cut, in order."""
 
 
 def _read_prepared(selection: Selection, keys: tuple[str, ...], spec: InputSpec) -> tuple[Labelled, Cuts]:
@@ -112,6 +135,8 @@ def _read_prepared(selection: Selection, keys: tuple[str, ...], spec: InputSpec)
     rows = np.flatnonzero((prepared.splits == selection.split) | (selection.split == EVERY))
     labelled = Labelled(
         source=str(prepared.meta["source"]),
+        split=selection.split,
+        keys=keys,
         records=tuple(prepared.records[row] for row in rows),
         labels=prepared.labels_of(keys)[rows],
         patients=prepared.patients[rows],
@@ -120,35 +145,43 @@ def _read_prepared(selection: Selection, keys: tuple[str, ...], spec: InputSpec)
     )
     bounds = np.searchsorted(prepared.window_record, [rows, rows + 1])
     cuts = (
-        (prepared.hashes[row], prepared.windows[first:last]) for row, first, last in zip(rows, *bounds, strict=True)
+        Cut(prepared.windows[first:last].astype(np.float32), sha256=prepared.hashes[row])
+        for row, first, last in zip(rows, *bounds, strict=True)
     )
     return labelled, cuts
 
 
 def _read_source(selection: Selection, keys: tuple[str, ...], spec: InputSpec) -> tuple[Labelled, Cuts]:
     source = open_source(selection.source or find_source(selection.data), selection.data)
-    entries = [entry for entry in source.entries if selection.split in (entry.split, EVERY)]
+    foreign = selection.seen is not None and source.name not in selection.seen
+    split = EVERY if foreign and not source.own_splits else selection.split
+    entries = [entry for entry in source.entries if split in (entry.split, EVERY)]
     labelled = Labelled(
         source=source.name,
+        split=split,
+        keys=keys,
         records=tuple(entry.record for entry in entries),
         labels=label_matrix(entries, keys),
         patients=np.array([entry.patient for entry in entries], dtype=np.str_),
         ages=np.array([np.nan if entry.age is None else entry.age for entry in entries], dtype=np.float32),
         sexes=np.array([entry.sex for entry in entries], dtype=np.str_),
     )
-    cuts = cut_records(source, entries, spec, processes=selection.processes, strict=True)
-    return labelled, ((cut.sha256, cut.windows) for cut in cuts)
+    purpose: Purpose = "score" if source.own_splits and split != EVERY else "survey"
+    return labelled, cut_records(source, entries, spec, processes=selection.processes, purpose=purpose)
 
 
 Batch = tuple[npt.NDArray[np.intp], npt.NDArray[np.float64], Windows]
 
 
-def _batches(cuts: Iterable[tuple[str, Windows]], hashes: list[str], batch_size: int) -> Iterator[Batch]:
-    """Windows of several records at a time, with the row of each and its share in the record's mean."""
+def _batches(cuts: Iterable[Cut], seen: list[Cut], batch_size: int) -> Iterator[Batch]:
+    """Windows of several records at a time, with the row of each and its share in the record's mean.
+
+    `seen` gets every cut without its windows.
+    """
     held: list[tuple[int, float, Windows]] = []
-    for row, (digest, windows) in enumerate(cuts):
-        hashes.append(digest)
-        held += [(row, 1 / len(windows), window) for window in windows]
+    for row, cut in enumerate(cuts):
+        seen.append(replace(cut, windows=cut.windows[:0]))
+        held += [(row, 1 / len(cut.windows), window) for window in cut.windows]
         while len(held) >= batch_size:
             yield _batch(held[:batch_size])
             held = held[batch_size:]
@@ -172,12 +205,12 @@ def _kept_leads(leads: tuple[str, ...], spec: InputSpec) -> npt.NDArray[np.float
 def some_of(scored: Scored, keep: npt.NDArray[np.bool_]) -> Scored:
     """The scored records that are kept."""
     old = scored.labelled
-    labelled = Labelled(
-        source=old.source,
+    labelled = replace(
+        old,
         records=tuple(record for record, kept in zip(old.records, keep, strict=True) if kept),
         labels=old.labels[keep],
         patients=old.patients[keep],
         ages=old.ages[keep],
         sexes=old.sexes[keep],
     )
-    return Scored(labelled, scored.logits[keep], scored.data_sha256)
+    return replace(scored, labelled=labelled, logits=scored.logits[keep])

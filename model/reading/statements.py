@@ -85,6 +85,9 @@ FURTHER_STATEMENTS = (
     Statement("STD", "ST depression", "statement", "429622005"),
 )
 
+# A statement that holds wherever one of its kinds does: SNOMED CT's `is a`.
+KINDS: dict[str, frozenset[str]] = {"BBB": frozenset({"CLBBB", "CRBBB", "ILBBB", "IRBBB", "LBBB", "RBBB"})}
+
 VOCABULARY: dict[str, Statement] = {
     statement.key: statement for statement in SUPERCLASSES + STATEMENTS + FURTHER_STATEMENTS
 }

@@ -124,9 +124,8 @@ def test_a_superclass_promises_more_than_a_statement_alone() -> None:
     logits = np.repeat(random.normal(size=(300, 1)), 3, axis=1)
     labels = np.repeat((logits[:, :1] > 0).astype(np.int8), 3, axis=1)
     outputs = tuple(Output(VOCABULARY[key], Calibration()) for key in ("NORM", "MI", "AF"))
-    labelled = Labelled(
-        "x", (), labels, np.empty(0, dtype=np.str_), np.empty(0, dtype=np.float32), np.empty(0, dtype=np.str_)
-    )
+    nobody = np.empty(0, dtype=np.str_)
+    labelled = Labelled("x", "val", (), (), labels, patients=nobody, ages=np.empty(0, dtype=np.float32), sexes=nobody)
     found = bounds(Scored(labelled, logits, ""), outputs, 0.95)
     floors, ceilings = found["conformal_90"], found["conformal_90_absent"]
     assert floors["NORM"] == floors["MI"] < floors["AF"]

@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.bundle import read_bundle
+from model.bundle import read_bundle, write_manifest
 from model.reading.statements import VOCABULARY
-from tests.training.ecg_folders import write_shared_ptbxl
+from tests.training.ecg_folders import noise, write_record, write_shared_ptbxl
 from tests.training.toy_bundle import write_toy_bundle
 from training import calibrate, prepare
 from training.config import Config, EvaluateConfig
 from training.errors import TrainingError
 from training.evaluate import run
 from training.figures import Answers, groups_of
+from training.sources import open_source
 
 SETTINGS = EvaluateConfig(bootstrap=20, min_positives=5, processes=1)
 
@@ -120,6 +121,46 @@ def test_the_multi_class_protocol_keeps_records_with_one_superclass(bundle: Path
     one = sum("|" not in str(row[2]) and row[2] != "" for row in rows(120) if row[1] == "test")
     assert (found["n"], found["n_superclass"], found["n_statement"]) == (one, one, 0)
     assert found["statement_auroc"] is None
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A challenge's records: two kinds of bundle branch block among quiet ones, and one that cannot be read."""
+    folder = tmp_path / "foreign"
+    loud = {"JS00003": "713426002", "JS00004": "59118001"}
+    for number in range(1, 9):
+        name = f"JS{number:05d}"
+        recording = noise(9 if name in loud else 1, sampling_hz=500, duration_s=10.0 + number)
+        write_record(folder, name, recording, mat=True, comments=f"#Dx: {loud.get(name, '426783006')}\n")
+    (folder / "JS00008.mat").write_bytes(b"short")
+    return folder
+
+
+@pytest.mark.parametrize("split", ["test", "all"])
+def test_a_database_that_nothing_was_learned_from_is_taken_whole(tmp_path: Path, foreign: Path, split: str) -> None:
+    bundle = write_toy_bundle(tmp_path / "bundle", ("NORM", "CRBBB", "IRBBB", "LBBB", "AF"))
+    found = run(Config(evaluate=SETTINGS), bundle, foreign, out=tmp_path / "report", split=split, source=None)
+    assert (found["split"], found["n"], found["unusable"]) == ("all", 7, 1)
+    assert found["auroc"]["BBB"] == 1.0  # through its kinds: the toy network hears them in leads of their own
+    report = (tmp_path / "report" / "report.json").read_text()
+    assert json.loads(report)["unusable"] == [["JS00008", "malformed_record"]]
+    assert "| JS00008 | malformed_record |" in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_a_database_that_a_bundle_was_fitted_on_keeps_its_splits(tmp_path: Path, foreign: Path) -> None:
+    bundle = write_toy_bundle(tmp_path / "bundle")
+    manifest = read_bundle(bundle).manifest
+    write_manifest(bundle, replace(manifest, data={"source": "challenge"}))
+    splits = [entry.split for entry in open_source("challenge", foreign).entries if entry.record != "JS00008"]
+    found = run(Config(evaluate=SETTINGS), bundle, foreign, out=None, split="train", source=None)
+    assert (found["split"], found["n"]) == ("train", splits.count("train"))
+
+
+def test_a_folder_with_nothing_to_read_is_refused(tmp_path: Path, foreign: Path) -> None:
+    for path in foreign.glob("*.mat"):
+        path.write_bytes(b"short")
+    with pytest.raises(TrainingError, match="none of 8 records can be used; JS00001: malformed_record"):
+        run(Config(), write_toy_bundle(tmp_path / "bundle"), foreign, out=None, split="all", source=None)
 
 
 @pytest.mark.parametrize(

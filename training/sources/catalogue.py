@@ -54,12 +54,14 @@ class Source:
         keys: statements that it may know of, in the order of the vocabulary.
         entries: its records.
         read: the signal of an entry; a module's own function, so that other processes can call it.
+        own_splits: whether its splits are its publisher's; otherwise they were drawn here, by patient or record.
     """
 
     name: str
     keys: tuple[str, ...]
     entries: tuple[Entry, ...]
     read: Callable[[Entry], Recording]
+    own_splits: bool = True
 
 
 def read_wfdb(entry: Entry) -> Recording:

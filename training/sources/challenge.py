@@ -2,13 +2,16 @@
 
 Reyna et al., "Will Two Do? Varying Dimensions in Electrocardiography: The PhysioNet/Computing in Cardiology Challenge
 2021". Which diagnoses a database uses at all is from the challenge's tables of diagnoses: a diagnosis that a database
-never uses is unknown in its records, not absent.
+never uses is unknown in its records, not absent. In a folder of records that are not among the challenge's, a diagnosis
+is known where one of them has it.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
-from model.reading.statements import FURTHER_STATEMENTS, STATEMENTS, VOCABULARY
+from model.reading.statements import FURTHER_STATEMENTS, KINDS, STATEMENTS, VOCABULARY
+from model.signal.recording import Recording
 from training.errors import TrainingError
 from training.sources.catalogue import Entry, Source, read_wfdb, split_by_patient
 from training.sources.tables import read_age
@@ -24,7 +27,14 @@ EQUIVALENT = (
 # A record with one of these has sinus rhythm whether or not the code for it is given: some databases add it, some not.
 SINUS = frozenset({"SB", "STach", "SA"})
 # Codes that name another code's finding under a second concept.
-SYNONYMS = {"164884008": "427172004"}  # ventricular ectopics: premature ventricular contractions
+SYNONYMS = {
+    "164884008": "427172004",  # ventricular ectopics: premature ventricular contractions
+    "282825002": "164889003",  # paroxysmal, chronic and rapid atrial fibrillation: atrial fibrillation
+    "426749004": "164889003",
+    "314208002": "164889003",
+}
+# Some Georgia headers give the resolution of 4.88 uV a count as a gain, where the samples are in uV.
+WRONG_GAIN, RIGHT_GAIN = 4880.0, 1000.0
 
 _CODE_OF = {one.key: one.snomed_ct for one in STATEMENTS + FURTHER_STATEMENTS}
 _KEYS_OF = {
@@ -58,15 +68,28 @@ def open_challenge(folder: Path) -> Source:
     headers = sorted(folder.rglob("*.hea"))
     if not headers:
         raise TrainingError(f"{folder} holds no WFDB header")
-    entries = tuple(_entry(header) for header in headers)
+    comments = {header: read_comments(header) for header in headers}
+    foreign = (statements_of(_codes(of_record)) for header, of_record in comments.items() if not _used(header.stem))
+    stated = frozenset[str]().union(*foreign)
+    entries = tuple(_entry(header, of_record, stated) for header, of_record in comments.items())
     known = frozenset[str]().union(*(entry.known for entry in entries))
-    return Source("challenge", tuple(key for key in VOCABULARY if key in known), entries, read_wfdb)
+    keys = tuple(key for key in VOCABULARY if key in known)
+    return Source("challenge", keys, entries, read_challenge, own_splits=False)
 
 
-def _entry(header: Path) -> Entry:
-    comments = read_comments(header)
-    present = statements_of(comments["dx"].split(",")) if "dx" in comments else frozenset()
-    known = known_of(header.stem, present) if "dx" in comments else frozenset()
+def read_challenge(entry: Entry) -> Recording:
+    """The signal of an entry, in mV also where its header gives a resolution as a gain."""
+    recording = read_wfdb(entry)
+    lines = entry.path.read_text(errors="replace").splitlines()[1 : 1 + len(recording.leads)]
+    if not all(f" {WRONG_GAIN:.0f}/mV " in line for line in lines):
+        return recording
+    return replace(recording, signal_mv=recording.signal_mv * (WRONG_GAIN / RIGHT_GAIN))
+
+
+def _entry(header: Path, comments: dict[str, str], stated: frozenset[str]) -> Entry:
+    codes = _codes(comments)
+    present = statements_of(codes)
+    known = known_of(header.stem, present, stated) if codes else frozenset()
     return Entry(
         record=header.stem,
         path=header,
@@ -79,16 +102,33 @@ def _entry(header: Path) -> Entry:
     )
 
 
+def _codes(comments: dict[str, str]) -> list[str]:
+    return [code.strip() for code in comments.get("dx", "").split(",") if code.strip().isdigit()]
+
+
 def statements_of(codes: list[str]) -> frozenset[str]:
     """Keys that SNOMED CT codes state; codes outside the vocabulary state nothing."""
-    named = (SYNONYMS.get(code.strip(), code.strip()) for code in codes)
+    named = (SYNONYMS.get(code, code) for code in codes)
     keys = frozenset[str]().union(*(_KEYS_OF.get(code, frozenset()) for code in named))
-    return keys.union(*(group for group in EQUIVALENT if group & keys))
+    keys = keys.union(*(group for group in EQUIVALENT if group & keys))
+    return keys | {general for general, kinds in KINDS.items() if kinds & keys}
 
 
-def known_of(record: str, present: frozenset[str]) -> frozenset[str]:
-    """Keys that a record's database decides; for a database that is not known, only what is stated."""
-    letters = re.match(r"[A-Za-z]*", record)
-    used = USED.get(letters.group().upper() if letters else "", frozenset())
+def known_of(record: str, present: frozenset[str], stated: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Keys that a record's database decides.
+
+    Args:
+        record: whose first letters tell the database.
+        present: keys that it states.
+        stated: keys that any record of an unknown database states, all of which that database then decides.
+    """
+    used = _used(record) or stated
     known = used.union(*(group for group in EQUIVALENT if group & used))
+    known |= {general for general, kinds in KINDS.items() if kinds & known}
     return known - {"NSR"} if present & SINUS and "NSR" not in present else known
+
+
+def _used(record: str) -> frozenset[str]:
+    """What the database of a record uses; empty for one that is not known."""
+    letters = re.match(r"[A-Za-z]*", record)
+    return USED.get(letters.group().upper() if letters else "", frozenset())

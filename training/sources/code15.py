@@ -32,7 +32,7 @@ def open_code15(folder: Path) -> Source:
     columns = ("exam_id", "age", "is_male", "patient_id", "trace_file", *STATEMENT_OF)
     rows = [row for row in read_table(folder / TABLE, columns) if (folder / row["trace_file"]).is_file()]
     keys = tuple(key for key in VOCABULARY if key in KNOWN)
-    return Source("code15", keys, tuple(_entry(folder, row) for row in rows), read_exam)
+    return Source("code15", keys, tuple(_entry(folder, row) for row in rows), read_exam, own_splits=False)
 
 
 def read_exam(entry: Entry) -> Recording:

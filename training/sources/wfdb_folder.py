@@ -45,7 +45,8 @@ def open_wfdb_folder(folder: Path) -> Source:
     known = _known(folder, rows)
     entries = tuple(_entry(folder, row, known) for row in rows)
     keys = known.superclasses | known.statements
-    return Source("wfdb-folder", tuple(key for key in VOCABULARY if key in keys), entries, read_wfdb)
+    vocabulary = tuple(key for key in VOCABULARY if key in keys)
+    return Source("wfdb-folder", vocabulary, entries, read_wfdb, own_splits=any(row.get("split") for row in rows))
 
 
 def _known(folder: Path, rows: list[Row]) -> _Known:

@@ -11,10 +11,48 @@ from training.sources.challenge import USED, known_of, statements_of
 
 
 def test_codes_that_were_scored_as_one_are_one() -> None:
-    assert statements_of(["59118001"]) == {"RBBB", "CRBBB"}
-    assert statements_of(["713427006"]) == {"RBBB", "CRBBB"}
+    assert statements_of(["59118001"]) == {"RBBB", "CRBBB", "BBB"}
+    assert statements_of(["713427006"]) == {"RBBB", "CRBBB", "BBB"}
     assert statements_of(["63593006", "164889003"]) == {"PAC", "SVPB", "AF"}
     assert statements_of(["164884008"]) == {"PVC", "VPB"}
+
+
+@pytest.mark.parametrize(
+    ("code", "key"),
+    [
+        ("164889003", "AF"), ("282825002", "AF"), ("426177001", "SB"), ("427084000", "STach"), ("6374002", "BBB"),
+        ("713426002", "IRBBB"), ("164909002", "LBBB"), ("733534002", "CLBBB"), ("251120003", "ILBBB"),
+    ],
+)  # fmt: skip
+def test_codes_of_rhythm_and_conduction_are_known(code: str, key: str) -> None:
+    found = statements_of([code])
+    assert key in found
+    assert ("BBB" in found) == key.endswith("BBB")
+
+
+def test_a_bundle_branch_block_is_decided_where_its_kinds_are() -> None:
+    assert "BBB" in known_of("A0001", frozenset())
+    assert "BBB" in known_of("S0001", frozenset())
+    assert "BBB" not in known_of("X1", frozenset())
+
+
+def test_a_folder_of_another_database_decides_what_it_states(tmp_path: Path) -> None:
+    for number, codes in enumerate(("426177001", "428750005", "Unknown")):
+        write_record(tmp_path, f"ward{number}", noise(number), comments=f"# Dx: {codes}\n")
+    first, second, third = open_source("challenge", tmp_path).entries
+    assert first.present == first.known == second.known == {"SB"}
+    assert second.present == frozenset()
+    assert third.known == frozenset()
+
+
+def test_a_resolution_given_as_a_gain_is_put_right(tmp_path: Path) -> None:
+    header = write_record(tmp_path, "E00001", noise(1), comments="#Dx: 426177001\n")
+    source = open_source("challenge", tmp_path)
+    right = source.read(source.entries[0]).signal_mv
+    gain = header.read_text().splitlines()[1].split()[2]
+    header.write_text(header.read_text().replace(f" {gain} ", " 4880/mV "))
+    factor = float(gain.partition("(")[0].partition("/")[0]) / 1000
+    assert source.read(source.entries[0]).signal_mv == pytest.approx(right * factor, rel=1e-5)
 
 
 def test_codes_outside_the_vocabulary_or_of_several_statements_state_nothing() -> None:
