@@ -7,7 +7,7 @@ SOURCES := model training service tests docker
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check bench format keys clean
+.PHONY: help serve test check bench stress format keys clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -27,6 +27,11 @@ check: $(DEV)/.installed ## format, lint, types and import rules
 bench: $(DEV)/.installed $(PEERS) ## measure beside LitServe, MLServer, BentoML (BENCH="--quick" for minutes); writes BENCHMARKS.md
 	$(DEV)/bin/python -m tests.bench $(BENCH)
 
+stress: $(DEV)/.installed ## ten times the load, twenty restarts, twenty reloads, on the bundled model; minutes
+	$(DEV)/bin/python -m tests.stress.reloads
+	$(DEV)/bin/python -m tests.stress.restarts
+	$(DEV)/bin/python -m tests.stress.overload
+
 format: $(DEV)/.installed ## rewrite the sources as `check` wants them
 	$(DEV)/bin/ruff format $(SOURCES)
 	$(DEV)/bin/ruff check --fix $(SOURCES)
@@ -39,7 +44,7 @@ clean: ## remove the environments and caches
 
 # An environment is whole or absent: the stamp is written last, and without it the next run starts over.
 $(SERVE)/.installed: EXTRAS :=
-$(DEV)/.installed: EXTRAS := [train,dev]
+$(DEV)/.installed: EXTRAS := [train,otel,dev]
 $(SERVE)/.installed $(DEV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' || { \
 	  echo "Python 3.11 to 3.14 is needed; $(PYTHON) says $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 ..."; exit 1; }

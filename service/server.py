@@ -1,5 +1,6 @@
 """uvicorn around the application: says where it listens, and stops in order: unready, closed, drained."""
 
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -54,7 +55,10 @@ def build_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Stops in order: on the first signal readiness goes off, `unready_s` later connections are closed and drained."""
+    """Stops in order: on SIGTERM readiness goes off, `unready_s` later connections are closed and drained.
+
+    A person at the keyboard (SIGINT) has no balancer to wait for; a second signal of any kind waits for nothing.
+    """
 
     def __init__(self, config: uvicorn.Config, serving: Serving) -> None:
         super().__init__(config)
@@ -68,13 +72,14 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Runs inside a signal handler: sets flags and nothing else."""
-        del sig, frame
+        del frame
         if self._signalled_s is not None:
             self.force_exit = self.should_exit
             self.should_exit = True
             return
         self._signalled_s = monotonic()
         self._serving.draining = True
+        self.should_exit = sig == signal.SIGINT
 
     async def on_tick(self, counter: int) -> bool:
         if self._signalled_s is not None and monotonic() - self._signalled_s >= self._serving.settings.unready_s:

@@ -130,8 +130,8 @@ class Settings(BaseSettings):
     drain_s: NotNegative = 30.0
     """After a stop signal, the longest that accepted requests are waited for."""
 
-    unready_s: NotNegative = 0.0
-    """After a stop signal, how long requests are still accepted while readiness is off, for a balancer to notice."""
+    unready_s: NotNegative = 2.0
+    """After SIGTERM, how long requests are still accepted while readiness is off, for a balancer to notice."""
 
     api_keys: Path | None = None
     """File of API keys: one JSON object a line with `id`, `sha256` of the key, `scopes` and optionally `expires`."""

@@ -48,12 +48,20 @@ class Watch:
         app: what answers.
         telemetry: is told of every request.
         audit: is told of every request that had a caller.
+        leaving: whether the service is about to stop; then every answer asks its client to connect anew elsewhere.
     """
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry, audit: AuditLog | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        telemetry: Telemetry,
+        audit: AuditLog | None = None,
+        leaving: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._app = app
         self._telemetry = telemetry
         self._audit = audit
+        self._leaving = leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; no exception leaves."""
@@ -62,7 +70,7 @@ class Watch:
             return
         began_s = monotonic()
         trace = Trace(str(uuid4()))
-        reply = _Reply(send, trace.request_id, partial(self._audit_once, scope, trace))
+        reply = _Reply(send, trace.request_id, partial(self._audit_once, scope, trace), self._leaving)
         scope.setdefault("state", {})["trace"] = trace
         try:
             await self._app(scope, receive, reply.send)
@@ -115,12 +123,13 @@ def _route(scope: Scope, trace: Trace) -> str:
 class _Reply:
     """What goes back: remembers its status and carries the request id."""
 
-    def __init__(self, send: Send, request_id: str, audit: Callable[[str], None]) -> None:
+    def __init__(self, send: Send, request_id: str, audit: Callable[[str], None], leaving: Callable[[], bool]) -> None:
         self.request_id = request_id
         self.status = 500
         self.code: str | None = None
         self._send = send
         self._audit = audit
+        self._leaving = leaving
         self._begun = False
 
     async def send(self, message: Message) -> None:
@@ -129,6 +138,8 @@ class _Reply:
             self._begun = True
             self.status = message["status"]
             message["headers"] = [*message["headers"], (b"x-request-id", self.request_id.encode())]
+            if self._leaving():  # a connection that is closed while a request is on its way loses the request
+                message["headers"].append((b"connection", b"close"))
         await self._send(message)
 
     async def refuse(self, error: EcgError) -> None:

@@ -59,7 +59,8 @@ def test_it_says_where_it_listens_serves_and_ends_well(tmp_path: Path) -> None:
         unready.start()
         unready.join(30)
         assert not unready.is_alive()
-        assert post(f"{url}/v1/ecgs?include=findings", **bodies.wfdb()).status_code == 200
+        last = post(f"{url}/v1/ecgs?include=findings", **bodies.wfdb())
+        assert (last.status_code, last.headers["connection"]) == (200, "close")
         assert running.wait(60) == 0
 
 
