@@ -2,10 +2,10 @@
 
 import json
 from http import HTTPStatus
-from typing import Any, get_args
+from typing import Any
 
-from model.reader import Part
 from service import examples
+from service.parts import EVERY_PART
 from service.schemas import AnswerBody, ProblemBody
 
 TITLE = "ECG-JEPA service"
@@ -95,8 +95,13 @@ ECG_BODY: dict[str, Any] = {
     "parameters": [
         _parameter(
             "include",
-            f"Comma list of {', '.join(get_args(Part))}; findings, measurements and waves if absent.",
+            f"Comma list of {', '.join(EVERY_PART)}; findings, measurements and waves if absent.",
             {"type": "string", "default": "findings,measurements,waves"},
+        ),
+        _parameter(
+            "second_opinion",
+            "Warn where a classical method measures QRS over 20 ms or QT over 40 ms otherwise; takes a second or so.",
+            {"type": "boolean", "default": False},
         ),
         _parameter(
             "priority",

@@ -10,11 +10,14 @@ from hashlib import sha256
 from model.engine import Outputs
 from model.reader import NEED_WAVES, Answer, Part, Prepared, Reader
 from model.reading.measurements import MEASUREMENTS, Measurement
+from model.reading.waves import Waves
 from model.signal.recording import Recording
 from service.batching import Batcher, BatchRun
 from service.schemas import answer_json, model_wire
+from service.second_opinion import SecondOpinion
 from service.telemetry import Telemetry
 from service.threads import Pool
+from service.tracing import note_stage
 from service.turns import Claim
 from service.wave_pool import DelineationError
 
@@ -85,6 +88,7 @@ class Pipeline:
         workers: threads.
         telemetry: is told of stages, verdicts and findings.
         aside: gets every ECG with its outputs once it is answered, and returns at once.
+        second: gives second opinions; None where there are none.
     """
 
     def __init__(
@@ -95,12 +99,14 @@ class Pipeline:
         telemetry: Telemetry,
         *,
         aside: Callable[[Prepared, Outputs], None] | None = None,
+        second: SecondOpinion | None = None,
     ) -> None:
         self.reader = reader
         self.batcher = batcher
         self._workers = workers
         self._telemetry = telemetry
         self._aside = aside
+        self._second = second
         self._model = model_wire(reader.bundle, reader.engine)
         self._callers = 0
         self._left = asyncio.Event()
@@ -132,10 +138,17 @@ class Pipeline:
         """
         prepared = await self._workers.decode.run(job.claim, self._prepare, job)
         outputs = await self.batcher.run(prepared.windows.signal_mv, job.claim)
-        answered = await self._workers.answer.run(job.claim, self._render, job, prepared, outputs)
+        classical = await self._second_opinion(job, prepared)
+        answered = await self._workers.answer.run(job.claim, self._render, job, prepared, outputs, classical)
         if self._aside:
             self._aside(prepared, outputs)
         return answered
+
+    async def _second_opinion(self, job: Job, prepared: Prepared) -> Waves | None:
+        """The classical waves, where they are asked for and can be had in time."""
+        if self._second is None or not self.reader.wants_second_opinion(prepared, job.parts):
+            return None
+        return await self._second.waves(prepared)
 
     def _prepare(self, job: Job) -> Prepared:
         with self._telemetry.stage("decode"):
@@ -143,18 +156,18 @@ class Pipeline:
         with self._telemetry.stage("preprocess"):
             return self.reader.prepare(recording)
 
-    def _render(self, job: Job, prepared: Prepared, outputs: Outputs) -> Answered:
+    def _render(self, job: Job, prepared: Prepared, outputs: Outputs, classical: Waves | None) -> Answered:
         with self._telemetry.stage("postprocess"):
-            answer = self._read(prepared, outputs, job.parts)
+            answer = self._read(prepared, outputs, job.parts, classical)
             body_sha256 = sha256(job.body).hexdigest()
             body = answer_json(answer, job.parts, request_id=job.request_id, body_sha256=body_sha256, model=self._model)
         self._telemetry.count_answer(answer)
         return Answered(body, body_sha256, self._model["sha256"])
 
-    def _read(self, prepared: Prepared, outputs: Outputs, parts: frozenset[Part]) -> Answer:
+    def _read(self, prepared: Prepared, outputs: Outputs, parts: frozenset[Part], classical: Waves | None) -> Answer:
         """The reader's answer; where the waves cannot be had, the rest of it, and the reason."""
         try:
-            return self.reader.answer(prepared, outputs, parts)
+            return self.reader.answer(prepared, outputs, parts, classical=classical)
         except DelineationError:
             return _without_waves(self.reader.answer(prepared, outputs, parts - NEED_WAVES), parts)
 
@@ -177,7 +190,9 @@ def observe_batches(telemetry: Telemetry) -> Callable[[BatchRun], None]:
     def observe(run: BatchRun) -> None:
         telemetry.batch_size.observe(run.windows)
         telemetry.stage_seconds.labels("inference").observe(run.seconds)
-        for wait_s in run.waits_s:
+        for wait_s, context in zip(run.waits_s, run.contexts, strict=True):
             telemetry.stage_seconds.labels("queue").observe(wait_s)
+            context.run(note_stage, "queue", wait_s, ended_s_ago=run.seconds)
+            context.run(note_stage, "inference", run.seconds)
 
     return observe

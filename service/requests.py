@@ -10,8 +10,10 @@ from fastapi import Request
 from starlette.types import Receive
 
 from model.errors import TooLargeError, UnknownFormatError
+from model.reader import Part
 from service.errors import BodyTimeoutError, ParameterError
 from service.idempotency import Resend
+from service.parts import parse_parts
 from service.security import ANYONE, Caller, Scope
 from service.serving import Serving
 from service.turns import Claim
@@ -30,6 +32,11 @@ def trace_of(request: Request) -> Trace:
     """What is known of the request so far."""
     trace: Trace = request.state.trace
     return trace
+
+
+def parts_of(request: Request) -> frozenset[Part]:
+    """What the query asks for; raises ParameterError."""
+    return parse_parts(request.query_params.getlist("include"), request.query_params.getlist("second_opinion"))
 
 
 async def admit_caller(request: Request, scope: Scope) -> Caller:

@@ -16,6 +16,7 @@ from service.errors import NotReadyError
 from service.idempotency import Answers
 from service.loading import CARD_WINDOWS, load_model
 from service.pipeline import Pipeline, Workers, observe_batches
+from service.second_opinion import SecondOpinion
 from service.security import build_guard
 from service.settings import MEBIBYTE, Settings, default_bundle, usable_cores
 from service.shadow import Sampling, Shadow, ShadowMetrics, open_shadow
@@ -53,6 +54,7 @@ class Serving:
         self._delineate = delineate
         self._pipeline: Pipeline | None = None
         self._waves: WavePool | None = None
+        self._second = SecondOpinion(processes=settings.wave_workers or 1, timeout_s=settings.wave_timeout_s)
         self._workers: Workers | None = None
         self._batch_turns = Turns(1, settings.queue_age_s)
         self._shadow: Shadow | None = None
@@ -163,7 +165,9 @@ class Serving:
         batcher.start()
         self.telemetry.watch_queue(batcher.depth, batcher.age_s)
         self.telemetry.show_model(reader.bundle, variant=reader.engine.variant, device=reader.engine.device)
-        return Pipeline(reader, batcher, workers, self.telemetry, aside=self._shadow.offer if self._shadow else None)
+        aside = self._shadow.offer if self._shadow else None
+        second = self._second if reader.bundle.manifest.wave_leads else None
+        return Pipeline(reader, batcher, workers, self.telemetry, aside=aside, second=second)
 
     def _open_shadow(self, live: Bundle) -> Shadow | None:
         """The second bundle, where the settings name one."""
@@ -200,8 +204,11 @@ class Serving:
             await asyncio.to_thread(self._shadow.close)
         if self._waves:
             await asyncio.to_thread(self._waves.close)
+        await asyncio.to_thread(self._second.close)
         if self._workers:
             await asyncio.to_thread(self._workers.close)
+        if self.telemetry.tracing:
+            await asyncio.to_thread(self.telemetry.tracing.close)
         if self.audit:
             self.audit.close()
 

@@ -10,9 +10,8 @@ from fastapi import APIRouter, Request, Response
 from service.batches import Batch
 from service.documentation import ANSWERS, BATCH_BODY, ECG_BODY, LINES
 from service.lines import LineStream, LineWriter
-from service.parts import parse_parts
 from service.pipeline import Answered, Job
-from service.requests import admitted_of, read_body, resend_of, serving_of, trace_of, unless_gone
+from service.requests import admitted_of, parts_of, read_body, resend_of, serving_of, trace_of, unless_gone
 from service.uploads import decoder
 
 router = APIRouter(tags=["ecg"])
@@ -25,11 +24,11 @@ async def read_ecg(request: Request) -> Response:
     Send a WFDB record, JSON or raw samples; sampling rate, unit and lead names are never guessed. At least I, II and
     V1-V6 are needed, or limb leads from which they follow, and at least 5 s. Times in the answer count from the first
     sample sent. `?include=` picks parts from findings, measurements, waves, embedding and plot; `?priority=stat` is
-    answered before what is routine.
+    answered before what is routine. `?second_opinion=true` warns where a classical method measures QRS or QT otherwise.
     """
     serving = serving_of(request)
     admitted = admitted_of(request)
-    parts = parse_parts(request.query_params.getlist("include"))
+    parts = parts_of(request)
     decode = decoder(request.headers.get("content-type", ""), request.query_params, serving.limits)
     body = await read_body(request, serving.settings.body_bytes, serving.settings.body_timeout_s)
     job = Job(body, decode, parts, trace_of(request).request_id, admitted.claim)
@@ -55,7 +54,7 @@ async def read_batch(request: Request) -> LineStream:
     serving = serving_of(request)
     settings = serving.settings
     claim = admitted_of(request).claim
-    parts = parse_parts(request.query_params.getlist("include"))
+    parts = parts_of(request)
     trace = trace_of(request)
     writer = LineWriter(serving.lease, partial(serving.batch_turn, claim), serving.telemetry, trace, serving.audit)
 

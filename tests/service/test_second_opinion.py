@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model.reader import Prepared
-from model.reading.waves import Waves
+from model.reading.waves import Wave, Waves
 from model.signal.preprocess import Windows
 from model.signal.quality import Quality
 from model.signal.recording import Recording
@@ -57,3 +57,21 @@ def test_nothing_is_started_before_somebody_asks(monkeypatch: pytest.MonkeyPatch
 def test_the_waves_come_from_a_process() -> None:
     waves, _ = asked(120.0)
     assert waves == {"II": ()}
+
+
+@pytest.mark.slow
+def test_the_service_warns_where_the_classical_method_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wide(_: WavePool, recording: Recording) -> Waves:
+        beats = range(300, int(1000 * recording.duration_s) - 900, 800)
+        waves = [
+            (Wave("QRS", at, at + 90.0, at + 180.0, 1.0), Wave("T", at + 260, at + 400, at + 560, 1.0)) for at in beats
+        ]
+        return dict.fromkeys(recording.leads, tuple(wave for beat in waves for wave in beat))
+
+    monkeypatch.setattr(WavePool, "classical", wide)
+    with listening(create_app(Settings(workers=1))) as url:
+        request = bodies.raw()
+        request["params"] = request["params"] | {"second_opinion": "true"}
+        answer = post(f"{url}/v1/ecgs", **request)
+    assert answer.status_code == 200
+    assert any("by the classical method" in warning for warning in answer.json()["warnings"])

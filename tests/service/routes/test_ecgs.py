@@ -179,3 +179,17 @@ def test_a_recording_over_the_longest_is_refused(client: httpx.Client) -> None:
 
 
 RAW = {"content-type": "application/octet-stream"}
+
+
+def test_a_second_opinion_that_cannot_be_had_is_said_and_costs_nothing_else(client: httpx.Client) -> None:
+    request = bodies.raw()
+    plain = client.post("/v1/ecgs", **request)
+    asked = client.post("/v1/ecgs", **(request | {"params": request["params"] | {"second_opinion": "true"}}))
+    assert asked.status_code == 200
+    assert [one for one in asked.json()["warnings"] if one not in plain.json()["warnings"]] == [
+        caution("no_second_opinion")
+    ]
+    assert asked.json()["measurements"] == plain.json()["measurements"]
+    for wrong in ("yes", "1", ""):
+        refused = client.post("/v1/ecgs", **(request | {"params": request["params"] | {"second_opinion": wrong}}))
+        assert (refused.status_code, refused.json()["code"]) == (422, "bad_parameter")
