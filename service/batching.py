@@ -1,16 +1,14 @@
 """A bounded queue and micro-batches in front of the engine; a full queue raises Overloaded.
 
 All state belongs to the event loop, so nothing here needs a lock; only `engine.run` leaves it, into a worker thread.
-A recording's windows keep their own place in the outputs: what comes back is cut by the rows that were put in, and
-outputs with another number of rows are nobody's. A batch that fails is run again ECG by ECG, so that none fails by its
-neighbours.
+A recording's windows keep their own place in the outputs: what comes back is cut by the rows that were put in, and a
+batch whose outputs have another number of rows fails whole.
 """
 
 import asyncio
 import logging
 import math
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -21,7 +19,7 @@ from model.errors import EngineError
 from service.errors import NotReadyError, Overloaded
 from service.pieces import Array, Entry, Piece, deliver, joined
 from service.telemetry import LOGGER
-from service.turns import PRIORITIES, Claim, Line, Priority, room_for
+from service.turns import Claim, Line, Priority, room_for
 
 ANYBODY = Claim()
 
@@ -85,7 +83,6 @@ class Batcher:
         self._window_s = 0.0
         self._hung = 0
         self._closing = False
-        self._windows: Counter[Priority] = Counter()
         self._lanes: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -131,7 +128,7 @@ class Batcher:
         self._admit(claim)
         loop = asyncio.get_running_loop()
         entry = Entry(windows, claim, loop.create_future(), time.monotonic())
-        self._join(entry)
+        self._line.join(entry, claim)
         self._unanswered.add(entry)
         expiry = None if claim.priority == "batch" else loop.call_later(self._limits.queue_age_s, self._expire, entry)
         try:
@@ -162,7 +159,7 @@ class Batcher:
 
     def _windows_waiting(self, priority: Priority = "batch") -> int:
         """Windows that wait with at least a priority."""
-        return sum(self._windows[one] for one in PRIORITIES[: PRIORITIES.index(priority) + 1])
+        return sum(one.left for one in self._line.up_to(priority))
 
     def _expire(self, entry: Entry) -> None:
         if not entry.taken:
@@ -200,8 +197,7 @@ class Batcher:
             batch.append(entry.cut(room))
             room -= batch[-1].last - batch[-1].first
             if entry.left:
-            self._windows[entry.claim.priority] -= entry.left
-                self._join(entry)
+                self._line.join(entry, entry.claim)
                 break
         return batch
 
@@ -219,16 +215,7 @@ class Batcher:
     async def _until(self, running: asyncio.Future[Outputs], batch: list[Piece]) -> None:
         """Wait for a batch; one that takes too long is given up, and its lane goes on when its thread comes back."""
         done, _ = await asyncio.wait((running,), timeout=self._limits.run_timeout_s)
-            await self._run_apart(batch, error)
-
-    async def _run_apart(self, batch: list[Piece], error: Exception) -> None:
-        """Run the ECGs of a batch that failed one by one, so that none fails by its neighbours."""
-        if len(batch) == 1:
         if done:
-            return
-        for piece in batch:
-            if not piece.entry.answer.done():
-                await self._run([piece])
             return
         self._fail(batch, EngineError(f"the network did not answer within {self._limits.run_timeout_s:g} s"))
         self._hung += 1
@@ -245,7 +232,7 @@ class Batcher:
 
     def _fail(self, batch: list[Piece], error: Exception) -> None:
         told = error if isinstance(error, EngineError) else EngineError(f"inference failed: {type(error).__name__}")
-        _log.error("a batch failed", exc_info=error, extra={"fields": {"reason": told.detail}})
+        _log.error("a batch failed", extra={"fields": {"reason": told.detail}})
         for piece in batch:
             self._refuse(piece.entry, told)
 
@@ -255,10 +242,4 @@ class Batcher:
 
     def _drop(self, entry: Entry) -> None:
         self._unanswered.discard(entry)
-        if entry in self._line:
-            self._windows[entry.claim.priority] -= entry.left
-            self._line.leave(entry)
-    def _join(self, entry: Entry) -> None:
-        self._line.join(entry, entry.claim)
-        self._windows[entry.claim.priority] += entry.left
-
+        self._line.leave(entry)

@@ -143,7 +143,7 @@ ECG_BODY: dict[str, Any] = {
 }
 
 BATCH_BODY: dict[str, Any] = {
-    "parameters": ECG_BODY["parameters"][:1],
+    "parameters": ECG_BODY["parameters"][:2],
     "requestBody": {
         "required": True,
         "description": "Many ECGs in one of two forms.",
