@@ -1,17 +1,20 @@
 """A bounded queue and micro-batches in front of the engine; a full queue raises Overloaded.
 
 All state belongs to the event loop, so nothing here needs a lock; only `engine.run` leaves it, into a worker thread.
-A recording's windows keep their own place in the outputs: what comes back is cut by the rows that were put in, and a
-batch whose outputs have another number of rows fails whole.
+A recording's windows keep their own place in the outputs: what comes back is cut by the rows that were put in, and
+outputs with another number of rows are nobody's. A batch that fails is run again ECG by ECG, so that none fails by its
+neighbours.
 """
 
 import asyncio
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass
 
 from model.engine import Engine, Outputs
@@ -19,7 +22,7 @@ from model.errors import EngineError
 from service.errors import NotReadyError, Overloaded
 from service.pieces import Array, Entry, Piece, deliver, joined
 from service.telemetry import LOGGER
-from service.turns import Claim, Line, Priority, room_for
+from service.turns import PRIORITIES, Claim, Line, Priority, room_for
 
 ANYBODY = Claim()
 
@@ -49,11 +52,15 @@ class BatchLimits:
 
 @dataclass(frozen=True)
 class BatchRun:
-    """What one batch took, for the metrics: its windows, seconds on the engine, and how long each new ECG waited."""
+    """What one batch took, for the metrics: its windows, seconds on the engine, and how long each new ECG waited.
+
+    The contexts are those of the requests that brought the new ECGs, in the same order.
+    """
 
     windows: int
     seconds: float
     waits_s: tuple[float, ...]
+    contexts: tuple[Context, ...]
 
 
 class Batcher:
@@ -78,6 +85,7 @@ class Batcher:
         self._limits = limits
         self._observe = observe
         self._line: Line[Entry] = Line(overdue_s=limits.queue_age_s / 2)
+        self._windows: Counter[Priority] = Counter()
         self._unanswered: set[Entry] = set()
         self._arrived = asyncio.Condition()
         self._window_s = 0.0
@@ -128,7 +136,7 @@ class Batcher:
         self._admit(claim)
         loop = asyncio.get_running_loop()
         entry = Entry(windows, claim, loop.create_future(), time.monotonic())
-        self._line.join(entry, claim)
+        self._join(entry)
         self._unanswered.add(entry)
         expiry = None if claim.priority == "batch" else loop.call_later(self._limits.queue_age_s, self._expire, entry)
         try:
@@ -159,7 +167,7 @@ class Batcher:
 
     def _windows_waiting(self, priority: Priority = "batch") -> int:
         """Windows that wait with at least a priority."""
-        return sum(one.left for one in self._line.up_to(priority))
+        return sum(self._windows[one] for one in PRIORITIES[: PRIORITIES.index(priority) + 1])
 
     def _expire(self, entry: Entry) -> None:
         if not entry.taken:
@@ -192,12 +200,13 @@ class Batcher:
         batch: list[Piece] = []
         room = self._limits.windows
         while room and (entry := self._line.take()) is not None:
+            self._windows[entry.claim.priority] -= entry.left
             if entry.answer.done():
                 continue
             batch.append(entry.cut(room))
             room -= batch[-1].last - batch[-1].first
             if entry.left:
-                self._line.join(entry, entry.claim)
+                self._join(entry)
                 break
         return batch
 
@@ -210,7 +219,16 @@ class Batcher:
             deliver(batch, running.result())
             self._tell(batch, began_s)
         except Exception as error:  # noqa: BLE001 - whatever an engine raises belongs to this batch's callers alone
+            await self._run_apart(batch, error)
+
+    async def _run_apart(self, batch: list[Piece], error: Exception) -> None:
+        """Run the ECGs of a batch that failed one by one, so that none fails by its neighbours."""
+        if len(batch) == 1:
             self._fail(batch, error)
+            return
+        for piece in batch:
+            if not piece.entry.answer.done():
+                await self._run([piece])
 
     async def _until(self, running: asyncio.Future[Outputs], batch: list[Piece]) -> None:
         """Wait for a batch; one that takes too long is given up, and its lane goes on when its thread comes back."""
@@ -227,12 +245,13 @@ class Batcher:
         windows = sum(piece.last - piece.first for piece in batch)
         seconds = time.monotonic() - began_s
         self._window_s += (seconds / windows - self._window_s) * (0.1 if self._window_s else 1.0)
-        waits_s = tuple(began_s - piece.entry.since_s for piece in batch if piece.first == 0)
-        self._observe(BatchRun(windows, seconds, waits_s))
+        new = [piece.entry for piece in batch if piece.first == 0]
+        waits_s = tuple(began_s - entry.since_s for entry in new)
+        self._observe(BatchRun(windows, seconds, waits_s, tuple(entry.context for entry in new)))
 
     def _fail(self, batch: list[Piece], error: Exception) -> None:
         told = error if isinstance(error, EngineError) else EngineError(f"inference failed: {type(error).__name__}")
-        _log.error("a batch failed", extra={"fields": {"reason": told.detail}})
+        _log.error("a batch failed", exc_info=error, extra={"fields": {"reason": told.detail}})
         for piece in batch:
             self._refuse(piece.entry, told)
 
@@ -240,6 +259,12 @@ class Batcher:
         self._drop(entry)
         entry.refuse(error)
 
+    def _join(self, entry: Entry) -> None:
+        self._line.join(entry, entry.claim)
+        self._windows[entry.claim.priority] += entry.left
+
     def _drop(self, entry: Entry) -> None:
         self._unanswered.discard(entry)
-        self._line.leave(entry)
+        if entry in self._line:
+            self._windows[entry.claim.priority] -= entry.left
+            self._line.leave(entry)

@@ -1,6 +1,7 @@
 """One ECG cut into the windows of several batches, and its answer put together from what comes back."""
 
 import asyncio
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,7 @@ class Entry:
         answer: is given the outputs, or why there are none, once.
         since_s: when it came.
         taken: windows that are on the engine or done.
+        context: of the request that brought it.
     """
 
     windows: Array
@@ -30,6 +32,7 @@ class Entry:
     answer: asyncio.Future[Outputs]
     since_s: float
     taken: int = 0
+    context: Context = field(default_factory=copy_context)
     _outputs: dict[int, Outputs] = field(default_factory=dict)
 
     @property

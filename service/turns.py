@@ -77,11 +77,6 @@ class Line(Generic[T]):
         first = next(since, None)
         return 0.0 if first is None else self._clock() - first
 
-    def up_to(self, priority: Priority) -> list[T]:
-        """What waits with at least this priority, in no order."""
-        ahead = PRIORITIES[: PRIORITIES.index(priority) + 1]
-        return [one for name in ahead for own in self._waiting[name].values() for one in own]
-
     def oldest_s(self) -> float:
         """Since when the oldest has waited; only where something waits."""
         return next(iter(self._places.values())).since_s
