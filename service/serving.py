@@ -23,6 +23,7 @@ from service.shadow import Sampling, Shadow, ShadowMetrics, open_shadow
 from service.soundness import require_sound
 from service.telemetry import Telemetry
 from service.threads import Pool
+from service.tracing import open_tracing
 from service.turns import Claim, Turns
 from service.wave_pool import WavePool
 
@@ -38,7 +39,7 @@ class Serving:
 
     def __init__(self, settings: Settings, engine: Engine | None = None, delineate: Delineator | None = None) -> None:
         self.settings = settings
-        self.telemetry = Telemetry()
+        self.telemetry = Telemetry(open_tracing(settings.traces))
         self.guard = build_guard(settings)
         self.admission = Admission(
             ecgs=settings.queue_ecgs,

@@ -169,6 +169,9 @@ class Settings(BaseSettings):
     resend_mib: NotNegative = 64.0
     """MiB of answers that are kept for a resend under the same Idempotency-Key, for a day at most; 0 keeps none."""
 
+    traces: Literal["auto", "on", "off"] = "auto"
+    """Spans by OpenTelemetry, which the extra otel brings; auto sends them where OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe line that is logged."""
 

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from model.bundle import Bundle
 from model.reader import Answer
+from service.tracing import Tracing, current_trace_id, note_stage
 from service.turns import PRIORITIES, Priority
 
 Stage = Literal["decode", "preprocess", "queue", "inference", "postprocess"]
@@ -31,9 +32,14 @@ LOGGER = "ecg"
 
 
 class Telemetry:
-    """The metrics of one service. Labels come from closed sets: routes, codes, verdicts and our own vocabulary."""
+    """The metrics of one service. Labels come from closed sets: routes, codes, verdicts and our own vocabulary.
 
-    def __init__(self) -> None:
+    Args:
+        tracing: gets a span of every request and stage.
+    """
+
+    def __init__(self, tracing: Tracing | None = None) -> None:
+        self.tracing = tracing
         registry = CollectorRegistry()
         self.registry = registry
         self.requests = Counter("ecg_requests", "Requests answered.", ("route", "method", "status"), registry=registry)
@@ -92,7 +98,9 @@ class Telemetry:
         try:
             yield
         finally:
-            self.stage_seconds.labels(name).observe(monotonic() - began_s)
+            seconds = monotonic() - began_s
+            self.stage_seconds.labels(name).observe(seconds)
+            note_stage(name, seconds)
 
     def count_answer(self, answer: Answer) -> None:
         """Count its verdict and the findings that are present."""
@@ -140,6 +148,8 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **getattr(record, "fields", {}),
         }
+        if trace_id := current_trace_id():
+            line["trace_id"] = trace_id
         if record.exc_info and record.exc_info[0]:
             line["exception"] = _place(record)
         return json.dumps(line)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 from service.errors import NotReadyError
@@ -34,8 +35,9 @@ class Pool:
             NotReadyError: the threads have ended.
         """
         await self._turns.take(claim)
+        context = copy_context()  # so that what is noted in the thread is noted for the request
         try:
-            running = asyncio.wrap_future(self._executor.submit(work, *args, **named))
+            running = asyncio.wrap_future(self._executor.submit(lambda: context.run(work, *args, **named)))
         except RuntimeError:
             self._turns.give_back()
             raise NotReadyError("the service is stopping") from None

@@ -14,6 +14,7 @@ from model.errors import EcgError
 from service.audit import AuditLog, Entry
 from service.errors import PROBLEM_JSON, AuditUnavailableError, InternalError, problem_headers, problem_json, status_of
 from service.telemetry import LOGGER, Telemetry
+from service.tracing import RequestSpan
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
@@ -34,6 +35,7 @@ class Trace:
     body_sha256: str | None = None
     model_sha256: str | None = None
     audited: bool = False
+    span: RequestSpan | None = None
     route: str | None = None
 
 
@@ -70,6 +72,8 @@ class Watch:
             return
         began_s = monotonic()
         trace = Trace(str(uuid4()))
+        if self._telemetry.tracing:
+            trace.span = self._telemetry.tracing.begin(scope["headers"], trace.request_id)
         reply = _Reply(send, trace.request_id, partial(self._audit_once, scope, trace), self._leaving)
         scope.setdefault("state", {})["trace"] = trace
         try:
@@ -103,6 +107,8 @@ class Watch:
         }
         said = {name: value for name, value in fields.items() if value is not None}
         _log.log(logging.DEBUG if route in QUIET else logging.INFO, "request", extra={"fields": said})
+        if trace.span:
+            trace.span.end(method=method, route=route, status=reply.status, code=reply.code)
         with suppress(AuditUnavailableError):  # nothing was given away: the client had left, or was refused
             self._audit_once(scope, trace, reply.code or OUTCOMES.get(reply.status, "answered"))
 
