@@ -60,6 +60,14 @@ class SelfTest:
 
 
 @dataclass(frozen=True)
+class WaveGraph:
+    """The wave head as a graph of its own, for recordings of any leads; the service does without it."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything that is known of a bundle besides its weights."""
 
@@ -71,6 +79,7 @@ class Manifest:
     thresholds_version: str
     variants: dict[str, Variant]
     wave_leads: tuple[str, ...] = ()
+    wave_graph: WaveGraph | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -121,8 +130,9 @@ def read_bundle(folder: Path) -> Bundle:
     for variant in manifest.variants.values():
         for name, wanted in variant.sha256.items():
             _require_hash(folder, name, wanted)
-    if manifest.self_test:
-        _require_hash(folder, manifest.self_test.file, manifest.self_test.sha256)
+    for single in (manifest.self_test, manifest.wave_graph):
+        if single:
+            _require_hash(folder, single.file, single.sha256)
     return Bundle(folder, manifest, hashlib.sha256(content).hexdigest())
 
 
@@ -134,6 +144,18 @@ def read_variant(bundle: Bundle, name: str) -> dict[str, bytes]:
     """
     wanted = bundle.manifest.variants[name].sha256
     return {file: _verified(bundle.folder, file, sha256) for file, sha256 in wanted.items()}
+
+
+def read_wave_graph(bundle: Bundle) -> bytes:
+    """The graph for any leads.
+
+    Raises:
+        BundleError: the bundle has none, or its file is missing or altered.
+    """
+    graph = bundle.manifest.wave_graph
+    if graph is None:
+        raise BundleError("the bundle has no graph for any leads")
+    return _verified(bundle.folder, graph.file, graph.sha256)
 
 
 def read_self_test(bundle: Bundle) -> dict[str, npt.NDArray[Any]]:

@@ -62,15 +62,10 @@ def read(asked: argparse.Namespace) -> int:
 def waves(asked: argparse.Namespace) -> int:
     """`ecg waves`: P, QRS and T of a WFDB record of any leads and any length."""
     from model.files import read_record
-    from model.reading.second_opinion import delineate
-    from model.signal.recording import Recording
+    from service.sources import waves_of
 
-    recording = read_record(asked.path, uncalibrated=True)
-    found = {}
-    for row, name in enumerate(recording.leads):
-        # A lead on its own, under a standard name: here every lead counts, whatever it is called.
-        alone = Recording(recording.signal_mv[row : row + 1], recording.sampling_hz, ("II",))
-        found[name] = [asdict(wave) for wave in delineate(alone)["II"]]
+    by_lead = waves_of(read_record(asked.path, uncalibrated=True), asked.bundle)
+    found = {name: [asdict(wave) for wave in lead] for name, lead in by_lead.items()}
     if asked.json:
         _print(json.dumps({"waves": found}))
         return WELL
@@ -117,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     delineating = commands.add_parser("waves", help="delineate a WFDB record: any leads, any length")
     delineating.add_argument("path", type=Path, help="the WFDB header")
     delineating.add_argument("--json", action="store_true", help='{"waves": {lead: [...]}}')
+    delineating.add_argument("--bundle", type=Path, help="folder of the bundle; without it the one that ships")
     delineating.set_defaults(run=waves)
 
     serving = commands.add_parser("serve", help="serve; settings come from ECG_* in the environment")

@@ -10,14 +10,18 @@ import httpx
 from pydantic import ValidationError
 
 from model.bundle import read_bundle
+from model.engine import LeadEngine
 from model.errors import EcgError, MalformedRecordError
 from model.files import read_path
 from model.files.wfdb_header import MAX_HEADER_BYTES, parse_header
+from model.lead_reader import LeadReader
 from model.reader import Part, Reader, delineate_by_network
-from model.reading.second_opinion import delineate_classically
+from model.reading.second_opinion import delineate, delineate_classically
+from model.reading.waves import Waves
+from model.signal.recording import Recording
 from service.loading import build_engine
 from service.schemas import ProblemBody, answer_json, model_wire
-from service.settings import Settings, default_bundle
+from service.settings import Settings, default_bundle, usable_cores
 
 SUFFIXES = (".hea", ".json", ".zip")
 MEDIA_TYPES = {".json": "application/json", ".zip": "application/zip"}
@@ -122,6 +126,24 @@ def _refusal(reply: httpx.Response) -> RefusedError:
     except ValidationError:
         return RefusedError(f"the server answered {reply.status_code}")
     return RefusedError(problem.detail, problem.code)
+
+
+def waves_of(recording: Recording, folder: Path | None) -> Waves:
+    """Waves of any leads, by the graph for any leads; where the bundle has none, classically, each lead on its own.
+
+    Args:
+        recording: any leads, any length.
+        folder: of the bundle; None takes the one that ships.
+
+    Raises:
+        BundleError, EngineError: there is no bundle that runs.
+    """
+    bundle = read_bundle(folder or default_bundle())
+    if bundle.manifest.wave_graph:
+        return LeadReader(LeadEngine(bundle, threads=usable_cores()), bundle.manifest.spec).waves(recording)
+    # Under a standard name every lead counts, whatever it is called.
+    alone = [Recording(row[None], recording.sampling_hz, ("II",)) for row in recording.signal_mv]
+    return {name: delineate(lead)["II"] for name, lead in zip(recording.leads, alone, strict=True)}
 
 
 def files_of(path: Path) -> tuple[Path, ...]:

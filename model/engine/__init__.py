@@ -3,6 +3,7 @@
 from model.engine.bound import buckets_of
 from model.engine.contract import Engine, Outputs
 from model.engine.devices import Card
+from model.engine.lead_engine import LeadEngine
 from model.engine.onnx_engine import OnnxEngine
 
-__all__ = ["Card", "Engine", "OnnxEngine", "Outputs", "buckets_of"]
+__all__ = ["Card", "Engine", "LeadEngine", "OnnxEngine", "Outputs", "buckets_of"]

@@ -1,7 +1,7 @@
 """Wave outputs of the network to P, QRS and T: boundaries between two frames, in the order that a heart keeps."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -94,14 +94,43 @@ def delineate(
     Returns:
         For every lead its waves in order of time, in ms from the first sample of the recording.
     """
-    count, lead_count = windows_mv.shape[:2]
-    rows_mv = windows_mv.reshape(count * lead_count, -1)
-    flat = np.ptp(rows_mv, axis=1) < _FLAT_MV
-    label = np.where(flat[:, None], 0, outputs.label.reshape(len(rows_mv), -1)).astype(np.uint8)
-    spans = _decode(label, outputs.probability.reshape(label.shape), outputs.distance.reshape(len(label), 2, -1))
-    spans = _with_peaks(_trusted(spans), rows_mv, sampling_hz)
-    spans = _joined(spans, np.asarray(starts_s) * 1000.0, windows_mv.shape[2] / sampling_hz * 1000.0, lead_count)
-    return _by_lead(_ordered(spans[spans.offset_ms < duration_s * 1000.0 - FRAME_MS]), leads)
+    delineation = Delineation(leads, sampling_hz)
+    delineation.add(outputs, windows_mv, starts_s)
+    return delineation.waves(duration_s)
+
+
+class Delineation:
+    """Collects what the network says of a recording, some windows at a time, so that its length is not bounded.
+
+    Args:
+        leads: names of the leads.
+        sampling_hz: of the windows.
+    """
+
+    def __init__(self, leads: Sequence[str], sampling_hz: float) -> None:
+        self._leads = leads
+        self._sampling_hz = sampling_hz
+        self._starts_ms: list[float] = []
+        self._window_ms = 0.0
+        self._found: list[_Spans] = []
+
+    def add(self, outputs: WaveOutputs, windows_mv: npt.NDArray[np.float32], starts_s: Sequence[float]) -> None:
+        """Take the next windows, in order of time; arguments as those of `delineate`."""
+        count, lead_count = windows_mv.shape[:2]
+        rows_mv = windows_mv.reshape(count * lead_count, -1)
+        flat = np.ptp(rows_mv, axis=1) < _FLAT_MV
+        label = np.where(flat[:, None], 0, outputs.label.reshape(len(rows_mv), -1)).astype(np.uint8)
+        spans = _decode(label, outputs.probability.reshape(label.shape), outputs.distance.reshape(len(label), 2, -1))
+        spans = _with_peaks(_trusted(spans), rows_mv, self._sampling_hz)
+        self._found.append(replace(spans, row=spans.row + len(self._starts_ms) * lead_count))
+        self._starts_ms.extend(1000.0 * start_s for start_s in starts_s)
+        self._window_ms = windows_mv.shape[2] / self._sampling_hz * 1000.0
+
+    def waves(self, duration_s: float) -> Waves:
+        """The waves of all windows together, of a recording that lasts so long."""
+        spans = _Spans(*(np.concatenate([getattr(one, part.name) for one in self._found]) for part in fields(_Spans)))
+        spans = _joined(spans, np.asarray(self._starts_ms), self._window_ms, len(self._leads))
+        return _by_lead(_ordered(spans[spans.offset_ms < duration_s * 1000.0 - FRAME_MS]), self._leads)
 
 
 def twelve_leads(windows_mv: npt.NDArray[np.float32], dead_leads: Sequence[str] = ()) -> npt.NDArray[np.float32]:

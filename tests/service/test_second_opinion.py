@@ -11,8 +11,12 @@ from model.reading.waves import Wave, Waves
 from model.signal.preprocess import Windows
 from model.signal.quality import Quality
 from model.signal.recording import Recording
+from service.app import create_app
 from service.second_opinion import SecondOpinion
+from service.settings import Settings
 from service.wave_pool import DelineationError, WavePool
+from tests.service import bodies
+from tests.service.stubs import listening, post
 
 
 def prepared() -> Prepared:

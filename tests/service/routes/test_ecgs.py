@@ -8,6 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
+from model.reading.cautions import caution
 from service import examples
 from service.errors import PROBLEM_JSON
 from service.schemas import AnswerBody
