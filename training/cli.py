@@ -19,6 +19,7 @@ MODULES = {
     "prepare": "training.prepare",
     "pretrain": "training.pretrain",
     "finetune": "training.finetune",
+    "protocol": "training.protocols",
     "waves": "training.waves",
     "calibrate": "training.calibrate",
     "evaluate": "training.evaluate",
@@ -79,7 +80,8 @@ def _config(arguments: dict[str, Any]) -> Config:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
-    for add in (_prepare, _train_stages, _calibrate, _evaluate, _evaluate_waves, _bundle_stages, _small_stages):
+    training = (_prepare, _train_stages, _comparisons, _calibrate)
+    for add in (*training, _evaluate, _evaluate_waves, _bundle_stages, _small_stages):
         add(stages)
     return parser
 
@@ -130,6 +132,15 @@ def _train_stages(stages: Stages) -> None:
             add("--from", dest="start", type=Path, help="checkpoint or bundle to start from; from scratch without")
         if name == "finetune":
             add("--whole", action="store_true", help="take up the head of `--from` too, not its encoder alone")
+
+
+def _comparisons(stages: Stages) -> None:
+    add = _stage(stages, "protocol", "measure a pretrained encoder as published ones are", configured=True)
+    add("name", choices=("linear-probe", "low-shot", "finetune", "multi-class"), help="which protocol")
+    add("--from", dest="start", type=Path, required=True, help="pretrained encoder, or a bundle")
+    add("--data", type=Path, required=True, help="a prepared folder with the splits train, val and test")
+    add("--out", type=Path, required=True, help="folder for results; what was computed there is used again")
+    add("--device", default="auto", help="auto, cpu or cuda")
 
 
 def _calibrate(stages: Stages) -> None:

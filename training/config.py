@@ -127,6 +127,9 @@ class FinetuneConfig(AugmentConfig, LoopConfig):
     """Supervised training of diagnosis head and encoder.
 
     Attributes:
+        protocol: `multi-class` learns one superclass out of all, from the records that have exactly one.
+        share: of the patients of the train split that teach; a smaller share is part of a larger one.
+        share_seed: which patients these are.
         min_positives: a statement with fewer in the train split is not an output.
         detail_alone: share of the run, at its start, in which the detail path learns without the encoder's tokens.
         frozen: share of the run up to which the encoder is not changed.
@@ -138,6 +141,9 @@ class FinetuneConfig(AugmentConfig, LoopConfig):
         scored_from: share of the run before which the val split is not scored.
     """
 
+    protocol: Protocol = "multi-label"
+    share: float = 1.0
+    share_seed: int = 0
     min_positives: int = 20
     detail_alone: float = 0.0
     frozen: float = 0.1

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from model.reading.statements import VOCABULARY, Statement
 from training.errors import TrainingError
+from training.metrics import cluster_numbers
 from training.sources.catalogue import Split
 from training.sources.tables import Row, read_number, read_table
 
@@ -65,6 +66,18 @@ class PreparedSet:
     def window_rows(self, split: Split) -> npt.NDArray[np.intp]:
         """Rows of the windows of a split."""
         return np.flatnonzero((self.splits == split)[self.window_record])
+
+    def some_rows(self, split: Split, share: float, seed: int) -> npt.NDArray[np.intp]:
+        """Rows of a share of a split's patients, at least one; records of unknown patients are drawn one by one.
+
+        With the same seed a smaller share is part of a larger one.
+        """
+        rows = self.rows(split)
+        if not len(rows):
+            return rows
+        clusters = cluster_numbers(list(self.patients[rows]))
+        order = np.random.default_rng(seed).permutation(int(clusters.max()) + 1)
+        return rows[np.isin(clusters, order[: max(1, round(share * len(order)))])]
 
     def trainable_keys(self, *, minimum: int = 20) -> tuple[str, ...]:
         """Statements with enough positives in the train split to be an output."""

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -21,6 +20,7 @@ from training.device import resolve_device
 from training.errors import TrainingError
 from training.loop import Rows, train
 from training.metrics import auroc
+from training.objectives import OBJECTIVES
 from training.optim import adamw, layerwise_scales
 from training.state import Trained, read_encoder, read_trained
 from training.windows import WindowStore
@@ -28,18 +28,6 @@ from training.windows import WindowStore
 NETWORK = "network.pt"
 LAST_LAYER = "head.linear."
 FIGURES = {"superclass": "super_auroc", "statement": "statement_auroc"}
-
-
-def masked_bce(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean binary cross-entropy over the labels that are known.
-
-    Args:
-        logits: (B, C).
-        labels: (B, C) of 1, 0 and -1 for unknown.
-    """
-    known = labels >= 0
-    losses = F.binary_cross_entropy_with_logits(logits, labels.clamp(min=0).float(), reduction="none")
-    return (losses * known).sum() / known.sum().clamp(min=1)
 
 
 @dataclass
@@ -58,6 +46,7 @@ class FinetuneTask:
         stage, model = self.config.finetune, self.config.model
         torch.manual_seed(stage.seed)
         self.stage = stage
+        self.objective = OBJECTIVES[stage.protocol]
         self.network = EcgNetwork(model.encoder, len(self.keys), detail=model.detail, dropout=stage.dropout)
         self.network.to(self.device)
         scales = {"encoder.": stage.encoder_rate}
@@ -103,7 +92,7 @@ class FinetuneTask:
             logits, _ = self.network.head(None, windows)
         else:
             logits, _ = self.network(windows, start)
-        return masked_bce(logits, self.labels[torch.from_numpy(rows)].to(self.device))
+        return self.objective.loss(logits, self.labels[torch.from_numpy(rows)].to(self.device))
 
     def after_step(self, progress: float) -> None:
         """Let the averaged weights follow."""
@@ -139,13 +128,12 @@ class FinetuneTask:
 
     def score(self, split: Any) -> dict[str, float]:
         """Macro AUROC of each group that has any, records of several windows by their mean logit."""
-        rows = self.data.window_rows(split)
-        logits = predict(self.averaged, self.windows, rows)
-        records, inverse = np.unique(self.data.window_record[rows], return_inverse=True)
-        mean = np.zeros((len(records), logits.shape[1]))
-        np.add.at(mean, inverse, logits)
+        records = self.data.rows(split)
+        logits = predict_records(self.averaged, self.windows, self.data, records)
         labels = self.data.labels_of(self.keys)[records]
-        by_key = _aurocs(mean / np.bincount(inverse)[:, None], labels)
+        usable = self.objective.usable(labels)
+        scores = self.objective.scores(logits)
+        by_key = _aurocs(scores[usable], labels[usable])
         defined = [
             (statement_of(key).group, one) for key, one in zip(self.keys, by_key, strict=True) if np.isfinite(one)
         ]
@@ -159,8 +147,16 @@ class FinetuneTask:
         state = {"network": self.averaged.module.state_dict(), "keys": list(self.keys)}
         write_checkpoint(self.out / NETWORK, state | {"config": asdict(self.config), "val": figures})
 
+    def rows(self) -> Rows:
+        """The train windows that have something to teach."""
+        labels = self.data.labels_of(self.keys)
+        records = self.data.some_rows("train", self.stage.share, self.stage.share_seed)
+        kept = np.zeros(len(labels), dtype=bool)
+        kept[records] = self.objective.usable(labels[records]) if self.stage.protocol == "multi-class" else True
+        return np.flatnonzero(kept[self.data.window_record])
 
-def _aurocs(scores: npt.NDArray[np.float64], labels: npt.NDArray[np.int8]) -> list[float]:
+
+def _aurocs(scores: npt.NDArray[np.floating], labels: npt.NDArray[np.int8]) -> list[float]:
     """AUROC of each statement over the records where it is known; NaN where that is one class."""
     return [
         float(auroc(score[known], label[known], np.ones((1, known.sum())))[0])
@@ -176,6 +172,18 @@ def predict(
     network.eval()
     parts = [network(windows.take(rows[at : at + batch]))[0].float().cpu() for at in range(0, len(rows), batch)]
     return torch.cat(parts).numpy()
+
+
+def predict_records(
+    network: nn.Module, windows: WindowStore, data: PreparedSet, records: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float64]:
+    """Logits (record, C) of some records, ascending; those of several windows by their mean."""
+    rows = np.flatnonzero(np.isin(data.window_record, records))
+    _, inverse = np.unique(data.window_record[rows], return_inverse=True)
+    logits = predict(network, windows, rows)
+    mean = np.zeros((len(records), logits.shape[1]))
+    np.add.at(mean, inverse, logits)
+    return np.asarray(mean / np.bincount(inverse)[:, None])
 
 
 def run(
@@ -201,6 +209,8 @@ def run(
         raise TrainingError("--whole continues a network; name it with --from")
     prepared = read_prepared(data)
     keys = prepared.trainable_keys(minimum=config.finetune.min_positives)
+    if config.finetune.protocol == "multi-class":
+        keys = tuple(key for key in keys if statement_of(key).group == "superclass")
     if not keys:
         raise TrainingError(f"no statement has {config.finetune.min_positives} positives in the train split")
     if not len(prepared.rows("val")):
@@ -210,5 +220,5 @@ def run(
         task.continue_from(read_trained(start))
     elif start is not None:
         task.start_from(read_encoder(start))
-    train(task, prepared.window_rows("train"), config.finetune, out)
+    train(task, task.rows(), config.finetune, out)
     return {"network": str(out / NETWORK), "val": task.best}

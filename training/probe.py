@@ -1,8 +1,6 @@
 """A quick linear probe: how much of the superclasses can be read off frozen representations on the val split."""
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
@@ -10,23 +8,11 @@ from sklearn.preprocessing import StandardScaler
 from model.nn.encoder import Encoder
 from model.reading.statements import SUPERCLASSES
 from training.dataset import PreparedSet
+from training.representations import represent
 from training.windows import WindowStore
 
 VAL_RECORDS = 1000
 INVERSE_PENALTY = 0.01
-
-
-@torch.no_grad()
-def representations(
-    encoder: Encoder, windows: WindowStore, rows: npt.NDArray[np.integer], batch: int = 64
-) -> npt.NDArray[np.float32]:
-    """Mean and standard deviation over the tokens of each window, (row, 2 * D)."""
-    encoder.eval()
-    parts = []
-    for start in range(0, len(rows), batch):
-        tokens = encoder(windows.take(rows[start : start + batch]))  # (B, N, D)
-        parts.append(torch.cat([tokens.mean(1), tokens.std(1)], dim=1).float().cpu().numpy())
-    return np.concatenate(parts)
 
 
 def probe_auroc(encoder: Encoder, data: PreparedSet, windows: WindowStore, *, records: int) -> float:
@@ -40,8 +26,8 @@ def probe_auroc(encoder: Encoder, data: PreparedSet, windows: WindowStore, *, re
         rows = np.flatnonzero((data.splits == split) & known)
         chosen.append(np.random.default_rng(0).permutation(rows)[:count])
     scale = StandardScaler()
-    train = scale.fit_transform(representations(encoder, windows, first[chosen[0]]))
-    val = scale.transform(representations(encoder, windows, first[chosen[1]]))
+    train = scale.fit_transform(represent(encoder, windows, first[chosen[0]]))
+    val = scale.transform(represent(encoder, windows, first[chosen[1]]))
     scores = []
     for column in range(len(keys)):
         fitted, wanted = labels[chosen[0], column], labels[chosen[1], column]

@@ -49,12 +49,12 @@ def _group_table(figures: Figures) -> list[str]:
         if group.statements
     ]
     head = ("macro over", "n", "statements", "AUROC", "AUPRC", "F1", "ECE", "ECE uncalibrated")
-    return ["## Groups", "", *_table(head, rows), ""]
+    return ["## Groups", "", *markdown_table(head, rows), ""]
 
 
 def _subgroup_table(figures: Figures) -> list[str]:
     rows = [(one.name, str(one.n), _text(one.auroc)) for one in figures.subgroups]
-    return ["## Superclasses by sex and age", "", *_table(("records", "n", "macro AUROC"), rows), ""]
+    return ["## Superclasses by sex and age", "", *markdown_table(("records", "n", "macro AUROC"), rows), ""]
 
 
 def _statement_table(group: str, statements: Sequence[StatementFigures]) -> list[str]:
@@ -81,14 +81,15 @@ def _statement_table(group: str, statements: Sequence[StatementFigures]) -> list
         "without",
         "set size",
     )
-    return [f"## {group.capitalize()}", "", *_table(head, rows), ""]
+    return [f"## {group.capitalize()}", "", *markdown_table(head, rows), ""]
 
 
 def _unusable_table(unusable: Sequence[tuple[str, str]]) -> list[str]:
-    return ["## Left out", "", *_table(("record", "reason"), unusable), ""]
+    return ["## Left out", "", *markdown_table(("record", "reason"), unusable), ""]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table."""
     ruler = ["---", *("---:" for _ in head[1:])]
     return [f"| {' | '.join(row)} |" for row in (head, ruler, *rows)]
 

@@ -10,7 +10,8 @@ import torch
 from training.config import Config, ModelConfig
 from training.dataset import PreparedSet
 from training.errors import TrainingError
-from training.finetune import FinetuneTask, masked_bce, run
+from training.finetune import FinetuneTask, run
+from training.objectives import masked_bce, one_class_cross_entropy
 from training.state import Trained
 
 KEYS = ("NORM", "MI", "AF")
@@ -34,7 +35,7 @@ def _data() -> PreparedSet:
     )
 
 
-def _task(tmp_path: Path, **settings: float) -> FinetuneTask:
+def _task(tmp_path: Path, **settings: object) -> FinetuneTask:
     config = Config(model=ModelConfig(dim=16, depth=1, heads=2))
     config = replace(config, finetune=replace(config.finetune, **settings))  # type: ignore[arg-type]
     return FinetuneTask(config, _data(), KEYS, tmp_path, torch.device("cpu"))
@@ -51,6 +52,33 @@ def test_unknown_labels_have_no_say() -> None:
 
 def test_nothing_known_is_no_loss_and_no_nan() -> None:
     assert masked_bce(torch.randn(2, 3), torch.full((2, 3), -1)).item() == 0.0
+
+
+def test_one_class_out_of_all_is_learned_from_records_with_exactly_one() -> None:
+    logits = torch.zeros(3, 4, requires_grad=True)
+    loss = one_class_cross_entropy(logits, torch.tensor([[0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]]))
+    assert loss.item() == pytest.approx(np.log(4))
+    torch.autograd.backward(loss)
+    assert logits.grad is not None
+    assert logits.grad.any(dim=1).tolist() == [True, False, False]
+
+
+def test_multi_class_rows_have_exactly_one_superclass(tmp_path: Path) -> None:
+    task = _task(tmp_path, protocol="multi-class")
+    task.data.labels[:, 2] = 0
+    assert task.data.window_record[task.rows()].tolist() == [0, 0, 1, 1]
+    assert 0.0 <= task.score("val")["super_auroc"] <= 1.0
+
+
+def test_a_smaller_share_of_patients_is_part_of_a_larger_one(tmp_path: Path) -> None:
+    data = replace(_data(), splits=np.array(["train"] * 6), patients=np.array(["a", "a", "b", "b", "", ""]))
+    for seed in range(5):
+        half, most = (set(data.some_rows("train", share, seed).tolist()) for share in (0.5, 0.75))
+        assert half < most < set(range(6))
+        assert all(({0, 1} & part) in ({0, 1}, set()) for part in (half, most)), "a patient is taken whole"
+    assert len({tuple(data.some_rows("train", 0.5, seed)) for seed in range(9)}) > 1
+    task = _task(tmp_path, share=0.34)
+    assert len(task.rows()) == 2
 
 
 @pytest.mark.parametrize(("progress", "trained"), [(0.1, "detail"), (0.4, "head"), (0.9, "encoder")])

@@ -1,0 +1,105 @@
+"""Protocols run from one command, share what was computed, and stand beside what was published."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.nn.encoder import Encoder
+from training.checkpoint import write_checkpoint
+from training.cli import main
+from training.config import Config, FinetuneConfig, ModelConfig
+from training.dataset import INDEX, INDEX_COLUMNS, LABELS, META, WINDOWS, read_prepared
+from training.protocols import PROTOCOLS, run
+from training.representations import Representations
+
+CONFIG = Config(
+    model=ModelConfig(dim=16, depth=1, heads=2, predictor_dim=16, predictor_depth=1, predictor_heads=2),
+    finetune=FinetuneConfig(epochs=1, batch_size=16, crop_patches=10, min_positives=5),
+)
+COUNT = 120
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared folder of two windows a record, the second class louder than the first."""
+    folder = tmp_path_factory.mktemp("prepared")
+    random = np.random.default_rng(0)
+    loud = np.arange(COUNT) % 2
+    scale = (0.1 + 0.3 * loud).repeat(2)[:, None, None]
+    np.save(folder / WINDOWS, (random.normal(size=(2 * COUNT, 8, 2500)) * scale).astype(np.float16))
+    np.save(folder / LABELS, np.stack([1 - loud, loud], axis=1).astype(np.int8))
+    rows = [
+        f"{row},x,{('train', 'train', 'val', 'test')[row // 2 % 4]},,50,male,250,I,{2 * row},2,{row:x},"
+        for row in range(COUNT)
+    ]
+    (folder / INDEX).write_text("\n".join([",".join(INDEX_COLUMNS), *rows]) + "\n")
+    (folder / META).write_text(json.dumps({"keys": ["NORM", "MI"], "source": "x", "data_sha256": "0"}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("start") / "encoder.pt"
+    write_checkpoint(path, {"encoder": Encoder(CONFIG.model.encoder).state_dict()})
+    return path
+
+
+def _results(answer: dict[str, object]) -> list[dict[str, object]]:
+    results = answer["results"]
+    assert isinstance(results, list)
+    return results
+
+
+def test_a_linear_probe_reads_what_is_there(data: Path, start: Path, tmp_path: Path) -> None:
+    results = _results(run("linear-probe", CONFIG, data, tmp_path, start=start, device="cpu"))
+    assert [one["published"] for one in results] == [0.912, 0.903, None]
+    assert all(one["records"] == COUNT // 2 for one in results)
+    assert all(one["auroc"]["value"] > 0.95 for one in results)  # type: ignore[index]
+    assert json.loads((tmp_path / "linear-probe.json").read_text()) == results
+    assert "| linear probe, multi-class | 60 | 1.000 |" in (tmp_path / "linear-probe.md").read_text()
+
+
+def test_low_shot_takes_three_draws_of_each_share(data: Path, start: Path, tmp_path: Path) -> None:
+    results = _results(run("low-shot", CONFIG, data, tmp_path, start=start, device="cpu"))
+    assert [one["records"] for one in results] == [1, 1, 1, 6, 6, 6]
+    assert [one["published"] for one in results] == [0.839] * 3 + [0.893] * 3
+
+
+@pytest.mark.parametrize("name", ["finetune", "multi-class"])
+def test_tuning_starts_from_the_encoder_and_is_scored_on_test(
+    name: str, data: Path, start: Path, tmp_path: Path
+) -> None:
+    (result,) = _results(run(name, CONFIG, data, tmp_path, start=start, device="cpu"))
+    assert result["records"] == COUNT // 2
+    assert 0.0 <= result["auroc"]["low"] <= result["auroc"]["value"] <= 1.0  # type: ignore[index]
+
+
+def test_representations_are_computed_once(data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(CONFIG.model.encoder)
+    prepared = read_prepared(data)
+    seen: list[int] = []
+    encoder.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    first = Representations(encoder, prepared, tmp_path).of(np.array([3, 7]))
+    again = Representations(encoder, prepared, tmp_path)
+    np.testing.assert_array_equal(again.of(np.array([7, 3])), first[::-1])
+    assert sum(seen) == 4, "two records of two windows"
+    again.of(np.array([3, 8]))
+    assert sum(seen) == 6
+    torch.nn.init.normal_(encoder.embed.weight)
+    assert not np.allclose(Representations(encoder, prepared, tmp_path).of(np.array([3, 7])), first)
+
+
+def test_the_command_line_offers_every_protocol(
+    data: Path, start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["protocol", "--help"])
+    assert "{" + ",".join(PROTOCOLS) + "}" in capsys.readouterr().out
+    arguments = ["protocol", "low-shot", "--config", "tiny", "--data", str(data), "--from", str(start)]
+    assert main([*arguments, "--out", str(tmp_path)]) == 2
+    assert "the encoder has other sizes than [model]" in capsys.readouterr().err

@@ -1,0 +1,72 @@
+"""What a frozen encoder says of every record, computed once and kept on disk."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from model.nn.encoder import Encoder
+from training.dataset import PreparedSet
+from training.windows import WindowStore
+
+BATCH = 64
+SLICE = 512  # windows between two writes: what is lost when a run is cut off
+
+
+class Representations:
+    """Mean and standard deviation over the tokens of each window, kept in a file named after data and weights.
+
+    Args:
+        encoder: frozen; on the device that computes.
+        data: the windows.
+        folder: where the file lies; one that is there is used, as far as it is filled.
+    """
+
+    def __init__(self, encoder: Encoder, data: PreparedSet, folder: Path) -> None:
+        self._encoder = encoder.eval()
+        self._data = data
+        self._windows = WindowStore(data.windows, encoder.embed.weight.device)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"representations-{_identity(encoder.state_dict(), data)}.npy"
+        shape = (len(data.windows), 2 * encoder.config.dim)
+        if not path.exists():
+            held = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+            held[:] = np.nan
+        self._held = np.lib.format.open_memmap(path, "r+")
+
+    def of(self, records: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+        """(record, 2 D) of some records, in their order; a record of several windows is their mean."""
+        first = np.searchsorted(self._data.window_record, records)
+        last = np.searchsorted(self._data.window_record, records, side="right")
+        rows = np.concatenate([np.arange(*bounds) for bounds in zip(first, last, strict=True)])
+        missing = rows[np.isnan(self._held[rows, 0])]
+        for start in tqdm(range(0, len(missing), SLICE), "representations", disable=not len(missing)):
+            self._fill(missing[start : start + SLICE])
+        starts = np.concatenate([[0], np.cumsum(last - first)[:-1]])
+        return np.asarray(np.add.reduceat(self._held[rows], starts) / (last - first)[:, None], dtype=np.float32)
+
+    def _fill(self, rows: npt.NDArray[np.intp]) -> None:
+        self._held[rows] = represent(self._encoder, self._windows, rows)
+        self._held.flush()
+
+
+@torch.no_grad()
+def represent(encoder: Encoder, windows: WindowStore, rows: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+    """Mean and standard deviation over the tokens of some windows, (row, 2 D)."""
+    encoder.eval()
+    parts = []
+    for start in range(0, len(rows), BATCH):
+        tokens = encoder(windows.take(rows[start : start + BATCH]))  # (B, N, D)
+        parts.append(torch.cat([tokens.mean(1), tokens.std(1)], dim=1).float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def _identity(weights: dict[str, Tensor], data: PreparedSet) -> str:
+    digest = hashlib.sha256(str(data.meta.get("data_sha256", "")).encode())
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
