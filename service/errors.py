@@ -165,6 +165,8 @@ def problem_headers(error: EcgError) -> dict[str, str]:
         return {"retry-after": str(error.retry_after_s)}
     if isinstance(error, NotReadyError):
         return {"retry-after": "1"}
+    if isinstance(error, BodyTimeoutError):
+        return {"connection": "close"}  # what is still to come of the body would be taken for the next request
     if isinstance(error, UnauthenticatedError):
         return {"www-authenticate": 'Bearer realm="ecg"'}
     return {}

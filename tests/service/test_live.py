@@ -161,7 +161,9 @@ def test_a_body_that_does_not_come_is_given_up(bundle_folder: Path) -> None:
         with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
             head = "POST /v1/ecgs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n"
             connection.sendall(head.encode() + b"{")
-            assert connection.recv(9999).startswith(b"HTTP/1.1 408")
+            reply = connection.recv(9999)
+            assert reply.startswith(b"HTTP/1.1 408")
+            assert b"connection: close" in reply.lower()
 
 
 def test_a_stop_answers_what_was_accepted(bundle_folder: Path) -> None:

@@ -119,7 +119,7 @@ class Client:
                 connection.close()
             raise
         if connection:
-            self._give_back(connection, keep=status != 0 and self._reuse)
+            self._give_back(connection, keep=self._reuse and status != 0 and headers.get("connection") != "close")
         return Reply(status, headers, body, time.perf_counter() - began_s)
 
     async def _connection(self) -> _Connection:
