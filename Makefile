@@ -7,10 +7,10 @@ SOURCES := model training service tests docker
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check bench stress format keys clean
+.PHONY: help serve test check bench bench-gpu stress format keys clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 serve: $(SERVE)/.installed ## serve the bundled model on 127.0.0.1:8000 (ECG_HOST, ECG_PORT)
 	$(SERVE)/bin/python -m service
@@ -26,6 +26,9 @@ check: $(DEV)/.installed ## format, lint, types and import rules
 
 bench: $(DEV)/.installed $(PEERS) ## measure beside LitServe, MLServer, BentoML (BENCH="--quick" for minutes); writes BENCHMARKS.md
 	$(DEV)/bin/python -m tests.bench $(BENCH)
+
+bench-gpu: $(DEV)/.installed ## measure the engine alone on an NVIDIA card, by bucket and beside torch (BENCH="--size base")
+	$(DEV)/bin/python -m tests.bench.device $(BENCH)
 
 stress: $(DEV)/.installed ## ten times the load, twenty restarts, twenty reloads, on the bundled model; minutes
 	$(DEV)/bin/python -m tests.stress.reloads

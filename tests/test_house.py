@@ -36,7 +36,7 @@ PLANTED_IMPORTS = {
     "torch lives in model.nn and training": ("model/reading/waves.py", "import torch"),
     "What training needs lives in training": ("model/bundle.py", "import onnx"),
     "What serving needs lives in service": ("training/dataset.py", "import fastapi"),
-    "onnxruntime lives in model.engine and training.export": ("service/batching.py", "import onnxruntime"),
+    "onnxruntime lives in model.engine and training.precision": ("service/batching.py", "import onnxruntime"),
     "wfdb lives in model.files and training.sources": ("service/pipeline.py", "import wfdb"),
     "neurokit2 lives in model.reading.second_opinion": ("model/reading/measurements.py", "import neurokit2"),
 }

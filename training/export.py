@@ -1,5 +1,6 @@
 """Export: a trained network as a bundle, each variant an ONNX graph, all of them over one file of weights."""
 
+import logging
 import shutil
 import subprocess
 import tempfile
@@ -13,9 +14,9 @@ import torch
 from onnx.external_data_helper import set_external_data
 from torch import Tensor
 
-from model.bundle import Manifest, Output, Variant, file_sha256, write_manifest
+from model.bundle import Manifest, Output, Variant, WaveGraph, file_sha256, write_manifest
 from model.nn.network import ServedNetwork
-from model.nn.waves import TwelveLeadHead
+from model.nn.waves import WAVE_OUTPUTS, AnyLeadHead, TwelveLeadHead, folded
 from model.reading.findings import Calibration
 from model.signal.leads import STANDARD_LEADS
 from model.signal.spec import SPEC
@@ -23,13 +24,19 @@ from training.config import Config
 from training.credits import METHOD, credits_of
 from training.dataset import PreparedSet, read_prepared, statement_of
 from training.errors import TrainingError
-from training.parity import measure_parity
+from training.parity import measure_losses, measure_parity
+from training.precision import PRECISIONS
 from training.self_test import write_self_test
-from training.state import Trained, read_trained
+from training.state import Trained, read_trained, read_wave_net
+
+_log = logging.getLogger(__name__)
 
 WEIGHTS = "weights.bin"
-ATTENTION = {"masked-fp32": False, "factorised-fp32": True}
+WAVE_GRAPH = "waves.onnx"
+ATTENTION = ("masked", "factorised")
 PARITY_RECORDS = 200
+MOST_LOST = 0.002
+"""Macro AUROC on val that a variant in fewer bits may lose; one that loses more does not ship."""
 
 
 def run(config: Config, *, start: Path, data: Path, out: Path, waves: Path | None = None) -> dict[str, object]:
@@ -40,7 +47,7 @@ def run(config: Config, *, start: Path, data: Path, out: Path, waves: Path | Non
         start: the checkpoint, or a bundle to export anew.
         data: the prepared folder it was trained on; parity is measured on its val records.
         out: folder of the bundle; must not exist yet.
-        waves: checkpoint of the wave head.
+        waves: checkpoint of the wave head; without it a bundle that is exported anew keeps its own.
 
     Returns:
         The folder, and the parity of each variant.
@@ -51,7 +58,7 @@ def run(config: Config, *, start: Path, data: Path, out: Path, waves: Path | Non
     if out.exists():
         raise TrainingError(f"{out} exists already; remove it or choose another folder")
     trained, prepared = read_trained(start), read_prepared(data)
-    head = read_wave_head(waves) if waves else None
+    head = read_wave_head(start, waves)
     rows = prepared.window_rows("val")[:PARITY_RECORDS]
     windows = torch.from_numpy(prepared.windows[rows].astype("float32"))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -60,21 +67,38 @@ def run(config: Config, *, start: Path, data: Path, out: Path, waves: Path | Non
         write_graphs(trained, config.export.variants, folder, head)
         manifest = build_manifest(config, trained, prepared, folder, waves=head is not None)
         test = write_self_test(ServedNetwork(trained.network(), head).eval(), manifest.spec, folder)
-        manifest = replace(manifest, self_test=test)
+        manifest = replace(manifest, self_test=test, wave_graph=write_wave_graph(head, folder) if head else None)
         write_manifest(folder, manifest)
         parity = measure_parity(folder, trained.network(), windows)
         variants = {name: replace(one, parity=parity[name]) for name, one in manifest.variants.items()}
-        write_manifest(folder, replace(manifest, variants=variants))
+        losses = measure_losses(folder, data)
+        write_manifest(folder, replace(manifest, variants=kept_variants(variants, losses, folder)))
         folder.chmod(0o755)  # a temporary folder is its owner's alone
         shutil.copytree(folder, out)
-    return {"bundle": str(out), "parity": parity}
+    return {"bundle": str(out), "parity": parity, "auroc_lost": losses}
 
 
-def read_wave_head(path: Path) -> TwelveLeadHead:
-    """The wave head of a checkpoint, ready for the graph."""
+def kept_variants(variants: dict[str, Variant], losses: dict[str, float], folder: Path) -> dict[str, Variant]:
+    """The variants that lose little enough, each with its loss; the graphs of the others are removed."""
+    kept = {}
+    for name, variant in variants.items():
+        loss = losses.get(name)
+        if loss is None:
+            kept[name] = variant
+        elif loss <= MOST_LOST:
+            kept[name] = replace(variant, metrics={"auroc_lost": loss})
+        else:
+            _log.warning("%s loses %.4f of the macro AUROC, more than %g, and does not ship", name, loss, MOST_LOST)
+            (folder / variant.file).unlink()
+    return kept
+
+
+def read_wave_head(start: Path, waves: Path | None) -> TwelveLeadHead | None:
+    """The wave head of its own checkpoint, else the one of the bundle that is exported anew; None without either."""
     from training.waves import read_head
 
-    return TwelveLeadHead(read_head(path))
+    net = read_head(waves) if waves else read_wave_net(start)
+    return TwelveLeadHead(net) if net else None
 
 
 def write_graphs(trained: Trained, variants: Iterable[str], folder: Path, waves: TwelveLeadHead | None = None) -> None:
@@ -83,12 +107,15 @@ def write_graphs(trained: Trained, variants: Iterable[str], folder: Path, waves:
     Raises:
         TrainingError: an unknown variant.
     """
+    whole: dict[str, tuple[onnx.ModelProto, dict[str, Tensor]]] = {}
     models = {}
     for variant in variants:
-        if variant not in ATTENTION:
-            raise TrainingError(f"unknown variant {variant}; one of {', '.join(ATTENTION)}")
-        network = ServedNetwork(trained.network(factorised=ATTENTION[variant]), waves).eval()
-        models[variant] = to_onnx(network), network.state_dict()
+        attention, precision = _parts(variant)
+        if attention not in whole:
+            network = ServedNetwork(trained.network(factorised=attention == "factorised"), waves).eval()
+            whole[attention] = to_onnx(network), network.state_dict()
+        graph, weights = whole[attention]
+        models[variant] = PRECISIONS[precision](graph), weights
     with (folder / WEIGHTS).open("wb") as file:
         at: dict[str, tuple[int, int]] = {}
         for variant, (model, weights) in models.items():
@@ -96,15 +123,38 @@ def write_graphs(trained: Trained, variants: Iterable[str], folder: Path, waves:
             onnx.save(model, folder / f"{variant}.onnx")
 
 
+def write_wave_graph(head: TwelveLeadHead, folder: Path) -> WaveGraph:
+    """The wave head as a graph for any leads, with weights of its own: it is small, and read alone."""
+    network = AnyLeadHead(folded(head.net)).eval()
+    dynamic = {0: torch.export.Dim("batch"), 1: torch.export.Dim("lead")}
+    onnx.save(_graph(network, torch.zeros(2, 2, SPEC.samples), WAVE_OUTPUTS, dynamic), folder / WAVE_GRAPH)
+    return WaveGraph(WAVE_GRAPH, file_sha256(folder / WAVE_GRAPH))
+
+
+def _parts(variant: str) -> tuple[str, str]:
+    """Attention and precision of a variant; raises TrainingError where it has no such name."""
+    attention, _, precision = variant.partition("-")
+    if attention not in ATTENTION or precision not in PRECISIONS:
+        known = ", ".join(f"{one}-{bits}" for one in ATTENTION for bits in PRECISIONS)
+        raise TrainingError(f"unknown variant {variant}; one of {known}")
+    return attention, precision
+
+
 def to_onnx(network: ServedNetwork) -> onnx.ModelProto:
     """The graph of a network: input `ecg` (batch, lead, sample), dynamic batch, constants as initializers."""
     example = torch.zeros(2, len(SPEC.leads), SPEC.samples)
+    return _graph(network, example, network.output_names, {0: torch.export.Dim("batch")})
+
+
+def _graph(
+    network: torch.nn.Module, example: Tensor, outputs: Iterable[str], dynamic: dict[int, torch.export.Dim]
+) -> onnx.ModelProto:
     program = torch.onnx.export(
         network,
         (example,),
         input_names=["ecg"],
-        output_names=list(network.output_names),
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        output_names=list(outputs),
+        dynamic_shapes=(dynamic,),
         dynamo=True,
         optimize=False,  # keeps every weight under its name and as it was trained; onnxruntime folds at load
         verbose=False,
@@ -124,9 +174,9 @@ def _share_weights(
 ) -> None:
     """Move the weights of a graph to a file that graphs share; what one graph alone has stays in it."""
     for tensor in model.graph.initializer:
-        if tensor.name not in weights:
-            continue
         raw = onnx.numpy_helper.to_array(tensor).tobytes()
+        if tensor.name not in weights or raw != weights[tensor.name].numpy().tobytes():
+            continue  # a constant, or a weight in other bits
         if tensor.name not in at:
             at[tensor.name] = (file.tell(), len(raw))
             file.write(raw)
@@ -147,7 +197,7 @@ def build_manifest(config: Config, trained: Trained, prepared: PreparedSet, fold
         spec_sha256=SPEC.sha256(),
         outputs=tuple(Output(statement_of(key), Calibration()) for key in trained.keys),
         thresholds_version="uncalibrated",
-        variants={name: _variant(name, folder) for name in config.export.variants},
+        variants={name: variant_of(name, folder) for name in config.export.variants},
         wave_leads=STANDARD_LEADS if waves else (),
         metrics={"val": trained.val},
         data={name: prepared.meta[name] for name in ("source", "data_sha256", "split_sha256", "records")},
@@ -158,9 +208,12 @@ def build_manifest(config: Config, trained: Trained, prepared: PreparedSet, fold
     )
 
 
-def _variant(name: str, folder: Path) -> Variant:
-    attention, precision = name.split("-")
-    files = (f"{name}.onnx", WEIGHTS)
+def variant_of(name: str, folder: Path) -> Variant:
+    """What the manifest says of a graph in the folder; raises TrainingError where there is no such variant."""
+    attention, precision = _parts(name)
+    graph = onnx.load(folder / f"{name}.onnx", load_external_data=False).graph
+    shares = any(one.data_location == onnx.TensorProto.EXTERNAL for one in graph.initializer)
+    files = (f"{name}.onnx", *([WEIGHTS] if shares else []))
     hashes = {file: file_sha256(folder / file) for file in files}
     return Variant(files[0], hashes, precision, attention)
 

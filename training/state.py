@@ -12,6 +12,7 @@ from model.bundle import MANIFEST, REFERENCE_VARIANT, Bundle, read_bundle
 from model.nn.config import EncoderConfig
 from model.nn.network import EcgNetwork
 from model.nn.published import part
+from model.nn.waves import WaveHeadConfig, WaveNet
 from training.checkpoint import read_checkpoint
 from training.config import Config, parse_config
 from training.errors import TrainingError
@@ -69,6 +70,34 @@ def read_encoder(path: Path) -> dict[str, Tensor]:
             encoder: dict[str, Tensor] = state["encoder"]
             return encoder
     return part(read_trained(path).weights, "encoder")
+
+
+def read_wave_net(path: Path) -> WaveNet | None:
+    """The wave head of a bundle's folder; None where there is none, as in a checkpoint of the diagnosis alone.
+
+    Raises:
+        BundleError: a bundle that is damaged.
+    """
+    if not (path / MANIFEST).is_file():
+        return None
+    found = part(bundle_weights(read_bundle(path)), "waves.net")
+    if not found:
+        return None
+    net = WaveNet(_wave_shape(found))
+    net.load_state_dict({name: found.get(name, value) for name, value in net.state_dict().items()})
+    return net.eval()
+
+
+def _wave_shape(weights: dict[str, Tensor]) -> WaveHeadConfig:
+    """The shape of a wave head, read off its weights."""
+    levels = sum(name.startswith("down.") and name.endswith(".conv.weight") for name in weights)
+    stem, down = weights["stem.conv.weight"], [weights[f"down.{level}.conv.weight"] for level in range(levels)]
+    return WaveHeadConfig(
+        widths=tuple(one.shape[0] for one in (stem, *down)),
+        kernel=weights["encode.0.first.conv.weight"].shape[-1],
+        token_dim=weights["tokens.weight"].shape[1] if "tokens.weight" in weights else 0,
+        folded="stem.norm.weight" not in weights,
+    )
 
 
 def bundle_weights(bundle: Bundle) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """A bundle of the size `tiny` whose weights are random: what a network costs does not hang on what it has learned."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 VARIANT = "factorised-fp32"
@@ -7,7 +8,7 @@ VARIANTS = ("masked-fp32", VARIANT)
 SEED = 0
 
 
-def write_untrained(folder: Path, size: str = "tiny") -> Path:
+def write_untrained(folder: Path, size: str = "tiny", names: tuple[str, ...] = VARIANTS) -> Path:
     """Write the bundle to a folder that is not there yet; it has no wave head.
 
     Raises:
@@ -15,13 +16,13 @@ def write_untrained(folder: Path, size: str = "tiny") -> Path:
     """
     import torch
 
-    from model.bundle import Manifest, Output, Variant, file_sha256, write_manifest
+    from model.bundle import Manifest, Output, write_manifest
     from model.nn.network import EcgNetwork
     from model.reading.findings import Calibration
     from model.reading.statements import VOCABULARY
     from model.signal.spec import SPEC
     from training.config import read_config
-    from training.export import WEIGHTS, write_graphs
+    from training.export import variant_of, write_graphs
     from training.state import Trained
 
     torch.manual_seed(SEED)
@@ -29,12 +30,7 @@ def write_untrained(folder: Path, size: str = "tiny") -> Path:
     keys = tuple(VOCABULARY)
     network = EcgNetwork(config.model.encoder, len(keys), detail=config.model.detail)
     folder.mkdir()
-    write_graphs(Trained(network.state_dict(), keys, config, {}), VARIANTS, folder)
-    variants = {}
-    for name in VARIANTS:
-        attention, precision = name.split("-")
-        hashes = {file: file_sha256(folder / file) for file in (f"{name}.onnx", WEIGHTS)}
-        variants[name] = Variant(f"{name}.onnx", hashes, precision, attention, parity=0.0)
+    write_graphs(Trained(network.state_dict(), keys, config, {}), names, folder)
     manifest = Manifest(
         name=f"{size}-untrained",
         version="0",
@@ -42,7 +38,8 @@ def write_untrained(folder: Path, size: str = "tiny") -> Path:
         spec_sha256=SPEC.sha256(),
         outputs=tuple(Output(VOCABULARY[key], Calibration()) for key in keys),
         thresholds_version="none",
-        variants=variants,
+        variants={name: variant_of(name, folder) for name in names},
+        training={"config": asdict(config)},
     )
     write_manifest(folder, manifest)
     return folder
