@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.bundle import REFERENCE_VARIANT, Bundle, read_self_test
-from model.engine import Engine, OnnxEngine, Outputs
+from model.engine import Engine, OnnxEngine, Outputs, buckets_of
 from model.errors import BundleError
 
 _log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ BATCH_DIFFERENCE = {"fp32": 1e-4, "fp16": 0.05, "int8": 1e-4}
 
 
 def require_sound(engine: Engine, bundle: Bundle, *, largest: int) -> None:
-    """Run every power of two up to the largest batch, which also warms them.
+    """Run every bucket up to the largest batch, which also warms them.
 
     Args:
         engine: runs the bundle.
@@ -35,13 +35,11 @@ def require_sound(engine: Engine, bundle: Bundle, *, largest: int) -> None:
     windows = _probe(bundle, largest)
     alone = np.concatenate([_logits(engine.run(windows[row : row + 1]), bundle, 1) for row in range(min(largest, 4))])
     worst = BATCH_DIFFERENCE[_precision(engine, bundle)]
-    size = 1
-    while size <= largest:
+    for size in buckets_of(largest):
         together = _logits(engine.run(windows[:size]), bundle, size)
         rows = min(size, len(alone))
         if np.abs(together[:rows] - alone[:rows]).max() > worst:
             raise BundleError(f"{engine.variant} answers a window otherwise in a batch of {size}")
-        size *= 2
 
 
 def require_numerics(engine: Engine, bundle: Bundle) -> None:

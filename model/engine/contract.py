@@ -28,17 +28,6 @@ class Outputs:
         waves = {name: values[rows] for name, values in self.waves.items()}
         return Outputs(self.logits[rows], self.embedding[rows], waves)
 
-    @staticmethod
-    def join(pieces: list["Outputs"]) -> "Outputs":
-        """The outputs of several batches as of one."""
-        if len(pieces) == 1:
-            return pieces[0]
-        return Outputs(
-            np.concatenate([one.logits for one in pieces]),
-            np.concatenate([one.embedding for one in pieces]),
-            {name: np.concatenate([one.waves[name] for one in pieces]) for name in pieces[0].waves},
-        )
-
 
 class Engine(Protocol):
     """Something that runs windows; safe to call from several threads."""

@@ -152,7 +152,8 @@ def _session(wish: _Wish, name: str, device: str, *, recorded: bool) -> ort.Infe
     window = (len(spec.leads), spec.samples)
     providers = providers_of(device, wish.card, window, half=variant.precision == "fp16", recorded=recorded)
     try:
-        session = ort.InferenceSession(graph, options, providers=providers)
+        # Its own fallback would retry without the device, at load and whenever a run fails, and print so.
+        session = ort.InferenceSession(graph, options, providers=providers, enable_fallback=0)
     except Exception as error:
         raise EngineError(f"{name} cannot be loaded: {type(error).__name__}") from error
     _require_provider(session, device, providers)

@@ -58,7 +58,8 @@ def test_a_fall_back_in_silence_is_refused(toy: Bundle, monkeypatch: pytest.Monk
     """onnxruntime without CUDA's libraries makes a session on the CPU and says nothing."""
     real = ort.InferenceSession
 
-    def falls_back(graph: bytes, options: ort.SessionOptions, providers: object) -> ort.InferenceSession:
+    def falls_back(graph: bytes, options: ort.SessionOptions, **rest: object) -> ort.InferenceSession:
+        assert rest["enable_fallback"] == 0
         return real(graph, options, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr(ort, "InferenceSession", falls_back)
