@@ -7,7 +7,7 @@ SOURCES := model training service tests docker
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check bench bench-gpu stress format keys clean
+.PHONY: help serve test check bench bench-gpu stress fuzz format keys clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,6 +34,9 @@ stress: $(DEV)/.installed ## ten times the load, twenty restarts, twenty reloads
 	$(DEV)/bin/python -m tests.stress.reloads
 	$(DEV)/bin/python -m tests.stress.restarts
 	$(DEV)/bin/python -m tests.stress.overload
+
+fuzz: $(DEV)/.installed ## thousands of requests that the OpenAPI description allows or forbids; minutes
+	SCHEMA_EXAMPLES=2000 $(DEV)/bin/python -m pytest tests/service/test_schema.py
 
 format: $(DEV)/.installed ## rewrite the sources as `check` wants them
 	$(DEV)/bin/ruff format $(SOURCES)

@@ -91,12 +91,14 @@ def _raw_parameters() -> list[dict[str, Any]]:
     return [_parameter(name, only + said, schema, query[name]) for name, (said, schema) in words.items()]
 
 
+_PART = "|".join(EVERY_PART)
+
 ECG_BODY: dict[str, Any] = {
     "parameters": [
         _parameter(
             "include",
             f"Comma list of {', '.join(EVERY_PART)}; findings, measurements and waves if absent.",
-            {"type": "string", "default": "findings,measurements,waves"},
+            {"type": "string", "default": "findings,measurements,waves", "pattern": f"^({_PART})(,({_PART}))*$"},
         ),
         _parameter(
             "second_opinion",
@@ -113,7 +115,7 @@ ECG_BODY: dict[str, Any] = {
             "name": "Idempotency-Key",
             "in": "header",
             "description": "A resend with the same key and body gets the same answer, `Idempotency-Replayed: true`.",
-            "schema": {"type": "string", "maxLength": 255},
+            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
         },
     ],
     "requestBody": {
