@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from service.shadow import ShadowMetrics
 from service.telemetry import Telemetry
 
 DOCKER = Path(__file__).parents[2] / "docker"
@@ -22,7 +23,9 @@ FROM_PROMETHEUS = {"up"}
 
 def exported() -> set[str]:
     """Names under which the registry's series appear in Prometheus."""
-    families = Telemetry().registry.collect()
+    registry = Telemetry().registry
+    ShadowMetrics(registry)
+    families = registry.collect()
     return {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}
 
 
