@@ -5,13 +5,21 @@ import json
 import logging
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
 
 from service import examples
+from service.app import create_app
+from service.settings import Settings
 from service.telemetry import JsonFormatter, TextFormatter
 from tests.service import bodies
+from tests.service.collector import Collector, collecting
+from tests.service.identity import AUDIENCE, Provider, forged, providing
+from tests.service.stubs import PATIENCE_S, StubEngine, listening, no_waves
 
 CANARY = "Jane-Doe-1970-01-01"
 
@@ -85,7 +93,35 @@ def requests() -> list[bodies.Request]:
         bodies.raw() | {"params": examples.raw_query() | {"order": CANARY, CANARY: CANARY}},
         bodies.raw() | {"params": examples.raw_query() | {"sampling_hz": CANARY}},
         bodies.raw() | {"params": {"include": CANARY}},
+        bodies.raw() | {"params": examples.raw_query() | {"priority": CANARY}},
+        bodies.raw() | {"params": examples.raw_query() | {"second_opinion": CANARY}},
+        bodies.lists() | {"params": {CANARY: CANARY, "priority": "stat"}},
+        bodies.lists() | {"headers": {"idempotency-key": CANARY}},
+        bodies.lists() | {"headers": {"idempotency-key": f"{CANARY} {CANARY}"}},
+        bodies.lists() | {"headers": {"authorization": f"Bearer {CANARY}", "x-api-key": CANARY, "cookie": CANARY}},
+        bodies.lists() | {"headers": {"traceparent": CANARY, "tracestate": f"a={CANARY}", "baggage": f"a={CANARY}"}},
+        bodies.lists() | {"headers": {"content-encoding": CANARY}},
+        bodies.lists() | {"headers": {"content-type": f"application/json; name={CANARY}"}},
     ]
+
+
+@dataclass
+class Everything:
+    """A service with everything switched on that writes something down."""
+
+    client: httpx.Client
+    provider: Provider
+    collector: Collector
+
+
+@contextmanager
+def everything(bundle: Path, audit: Path) -> Iterator[Everything]:
+    with providing() as provider, collecting() as collector, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        asked = Settings(bundle=bundle, audit=audit, oidc_issuer=provider.url, oidc_audience=AUDIENCE)
+        app = create_app(asked, StubEngine(), no_waves)
+        with listening(app) as url, httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
+            yield Everything(client, provider, collector)
 
 
 def test_a_patients_data_are_found_nowhere(client: httpx.Client, log: io.StringIO) -> None:
@@ -102,4 +138,37 @@ def test_a_patients_data_are_found_nowhere(client: httpx.Client, log: io.StringI
     assert 500 not in statuses
     assert CANARY not in client.get("/metrics").text
     assert '"route": "/v1/ecgs"' in log.getvalue()
+    assert CANARY not in log.getvalue()
+
+
+def send_everything(it: Everything) -> None:
+    """Every request by a bearer whose token carries the canary, many at once, and tokens that are refused."""
+    claims: dict[str, object] = {"sub": CANARY, "name": CANARY, "email": CANARY, "patient": CANARY, CANARY: CANARY}
+    bearer = {"authorization": f"Bearer {it.provider.token(**claims)}"}
+    for request in requests():
+        answer = it.client.post("/v1/ecgs", **(request | {"headers": request.get("headers", {}) | bearer}))
+        assert answer.status_code == 200 or CANARY not in answer.text
+        assert answer.status_code not in {401, 403, 500}
+        assert CANARY not in str(answer.headers)
+    line = json.dumps(bodies.lists()["json"] | {"patient": CANARY})
+    ndjson = bearer | {"content-type": "application/x-ndjson"}
+    it.client.post("/v1/ecgs/batch", content=f"{line}\n{CANARY}\n", headers=ndjson)
+    packed = bearer | {"content-type": "application/zip"}
+    it.client.post("/v1/ecgs/batch", content=zip_of(renamed_record()), headers=packed)
+    for token in (forged({"alg": "RS256", "kid": CANARY}, claims), forged({"alg": CANARY}, claims), f"{CANARY}.x"):
+        answer = it.client.post("/v1/ecgs", **bodies.lists(), headers={"authorization": f"Bearer {token}"})
+        assert answer.status_code == 401
+        assert CANARY not in answer.text
+    it.client.get(f"/{CANARY}?{CANARY}={CANARY}", headers=bearer)
+
+
+def test_nor_in_audit_and_traces_where_everything_is_on(bundle_folder: Path, tmp_path: Path, log: io.StringIO) -> None:
+    audit = tmp_path / "audit.jsonl"
+    with everything(bundle_folder, audit) as it:
+        send_everything(it)
+    assert '"caller": "token-' in audit.read_text()
+    assert CANARY not in audit.read_text()
+    assert any(span.name == "POST /v1/ecgs" for span in it.collector.spans())
+    assert not any(CANARY.encode() in body for body in it.collector.bodies)
+    assert '"trace_id"' in log.getvalue()
     assert CANARY not in log.getvalue()
