@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +24,7 @@ TEND_S = 1.0
 """How often what was written is put on the disk, and a log that could not be written is tried again."""
 
 _TAIL_BYTES = 64 * 1024
+_encode = json.JSONEncoder(sort_keys=True).encode
 _HEAD = b'{"before": "'
 _log = logging.getLogger(LOGGER)
 
@@ -118,8 +119,9 @@ class AuditLog:
         os.close(self._file)
 
     def _append(self, entry: Entry) -> None:
-        fields = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **asdict(entry), "before": self._last}
-        text = json.dumps(fields, sort_keys=True)
+        text = _encode(
+            {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "before": self._last} | vars(entry)
+        )
         digest = sha256(text.encode()).hexdigest()
         try:
             self._follow()
@@ -145,21 +147,21 @@ class AuditLog:
 
     def _open(self) -> None:
         self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self._size = os.fstat(self._file).st_size
+        opened = os.fstat(self._file)
+        self._place, self._size = (opened.st_dev, opened.st_ino), opened.st_size
 
     def _follow(self) -> None:
         """See to it that the file is still where it was; a new one takes the place of one that was moved away."""
-        ours = os.fstat(self._file)
         try:
-            there = self._path.stat()
+            there = os.stat(self._path)  # noqa: PTH116 - at every line, and in half the time
         except FileNotFoundError:
             there = None
-        if there and (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+        if there and (there.st_dev, there.st_ino) == self._place:
             if self._torn:
                 self._mend()
-            elif ours.st_size != self._size:
+            elif there.st_size != self._size:
                 _log.error("somebody else wrote to the audit log", extra={"fields": {"last": self._last}})
-                self._size = ours.st_size
+                self._size = there.st_size
             return
         if there and there.st_size:
             raise OSError("another file stands in the log's place")
@@ -225,7 +227,7 @@ def verify(*paths: Path, after: str = FIRST) -> int:
 def _require_following(fields: dict[str, Any], last: str, number: int) -> str:
     """The hash of a line, which must follow from the one before."""
     hashed = {name: value for name, value in fields.items() if name != "hash"}
-    digest = sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
+    digest = sha256(_encode(hashed).encode()).hexdigest()
     if fields.get("before") != last or fields.get("hash") != digest:
         raise AuditError(f"line {number} does not follow from the one before")
     return digest

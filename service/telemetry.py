@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from model.bundle import Bundle
 from model.reader import Answer
+from service.memory import card_bytes, process_bytes
 from service.tracing import Tracing, current_trace_id, note_stage
 from service.turns import PRIORITIES, Priority
 
@@ -80,6 +81,7 @@ class Telemetry:
             ("where",),
             registry=registry,
         )
+        self.memory_bytes.labels("process").set_function(process_bytes)
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
@@ -132,8 +134,13 @@ class Telemetry:
         manifest = bundle.manifest
         self.model_info.clear()
         self.model_info.labels(manifest.name, manifest.version, bundle.sha256, variant, device).set(1)
+        if device != "cpu":
+            self.memory_bytes.labels("device").set_function(card_bytes)
         for statement in bundle.statements:
             self.findings.labels(statement.key)
+
+
+_encode = json.JSONEncoder().encode
 
 
 class JsonFormatter(logging.Formatter):
@@ -152,7 +159,7 @@ class JsonFormatter(logging.Formatter):
             line["trace_id"] = trace_id
         if record.exc_info and record.exc_info[0]:
             line["exception"] = _place(record)
-        return json.dumps(line)
+        return _encode(line)
 
 
 class TextFormatter(logging.Formatter):
@@ -174,6 +181,10 @@ def set_up_logs(level: str, form: Literal["json", "text"]) -> None:
     root.handlers = [handler]
     root.setLevel(level.upper())
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of a body's bytes, one by one
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # No line says which thread, process or task wrote it, so nobody need find out.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = name != "uvicorn.access"

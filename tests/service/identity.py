@@ -36,7 +36,7 @@ class Provider:
             return json.dumps({"issuer": self.url, "jwks_uri": f"{self.url}/keys"} | self.says).encode()
         return json.dumps({"keys": [public(key, name) for name, key in self.keys.items()]}).encode()
 
-    def token(self, key: str = "one", algorithm: str = "RS256", head: object = None, **claims: object) -> str:
+    def token(self, key: str = "one", algorithm: str = "RS256", **claims: Any) -> str:
         """A token as this provider signs it, with some claims changed; None takes one out."""
         now = int(time.time())
         usual = {
@@ -48,8 +48,7 @@ class Provider:
             "scope": "openid ecg.read",
         }
         said = {name: value for name, value in (usual | claims).items() if value is not None}
-        heads = {"kid": key} | (head if isinstance(head, dict) else {})
-        return jwt.encode(said, self.keys[key], algorithm, headers=heads)
+        return jwt.encode(said, self.keys[key], algorithm, headers={"kid": key})
 
 
 def public(key: Any, name: str) -> dict[str, Any]:

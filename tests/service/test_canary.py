@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -143,7 +144,7 @@ def test_a_patients_data_are_found_nowhere(client: httpx.Client, log: io.StringI
 
 def send_everything(it: Everything) -> None:
     """Every request by a bearer whose token carries the canary, many at once, and tokens that are refused."""
-    claims: dict[str, object] = {"sub": CANARY, "name": CANARY, "email": CANARY, "patient": CANARY, CANARY: CANARY}
+    claims: dict[str, Any] = {"sub": CANARY, "name": CANARY, "email": CANARY, "patient": CANARY, CANARY: CANARY}
     bearer = {"authorization": f"Bearer {it.provider.token(**claims)}"}
     for request in requests():
         answer = it.client.post("/v1/ecgs", **(request | {"headers": request.get("headers", {}) | bearer}))

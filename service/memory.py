@@ -1,0 +1,41 @@
+"""How much memory is in use, by the process and on its card."""
+
+import os
+import resource
+from importlib.util import find_spec
+from pathlib import Path
+
+_PAGES = Path("/proc/self/statm")
+
+
+def process_bytes() -> float:
+    """Resident memory of this process; where the system does not tell, the most that it ever was."""
+    try:
+        return float(_PAGES.read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
+
+
+def card_bytes() -> float:
+    """Memory in use on the card that CUDA shows first, whoever uses it; NaN where the extra `gpu` is not installed."""
+    if find_spec("pynvml") is None:
+        return float("nan")
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        try:
+            return float(pynvml.nvmlDeviceGetMemoryInfo(_card()).used)
+        finally:
+            pynvml.nvmlShutdown()
+    except pynvml.NVMLError:
+        return float("nan")
+
+
+def _card() -> object:
+    import pynvml
+
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    if shown.startswith(("GPU-", "MIG-")):
+        return pynvml.nvmlDeviceGetHandleByUUID(shown)
+    return pynvml.nvmlDeviceGetHandleByIndex(int(shown) if shown.isdigit() else 0)
