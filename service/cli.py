@@ -4,10 +4,12 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from model.errors import BundleError, EcgError, EngineError
@@ -15,7 +17,7 @@ from service.errors import ParameterError, SettingsError
 
 if TYPE_CHECKING:
     from model.reader import Part
-    from service.sources import Source
+    from service.clients import Answer, Where
 
 WELL, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -50,13 +52,21 @@ def serve(_: argparse.Namespace) -> int:
 
 
 def read(asked: argparse.Namespace) -> int:
-    """`ecg read`: the answers to a file, or to every ECG in a folder; one that fails does not stop the others."""
-    parts = _parts(asked)
-    with closing(_source(asked)) as source:
-        if asked.path.is_dir():
-            return _read_folder(source, parts, asked)
-        _say(source.answer(asked.path, parts), asked.path.name, as_json=asked.json)
-    return WELL
+    """`ecg read`: the answers to files and to every ECG in folders; one that fails does not stop the others."""
+    from service.clients import Problem, answers
+
+    parts, where = _parts(asked), _where(asked)
+    with _named(asked.paths) as names:
+        if not names:
+            return _complain("there is no .hea, .json or .zip in this folder", FAILED)
+        say = _speaker(asked, alone=names if len(names) == 1 and not asked.paths[0].is_dir() else {})
+        failed = 0
+        # One ECG is answered here without a process of its own.
+        jobs = asked.jobs or (1 if len(names) == 1 else 0)
+        for path, answer in _progress(answers(where, names, parts, jobs), len(names)):
+            failed += isinstance(answer, Problem)
+            say(names[path], answer)
+    return FAILED if failed else WELL
 
 
 def waves(asked: argparse.Namespace) -> int:
@@ -98,17 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ecg", description="Reads 12-lead ECGs; decision support for clinicians.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    reading = commands.add_parser("read", help="answer a file, or every ECG in a folder")
-    reading.add_argument("path", type=Path, help="a WFDB header, .json or .zip, or a folder of them")
-    reading.add_argument("--json", action="store_true", help="the service's answer as JSON, one ECG a line")
-    reading.add_argument("--include", help="comma list of findings, measurements, waves, embedding, plot")
-    second = "warn where a classical method measures QRS or QT otherwise"
-    reading.add_argument("--second-opinion", action="store_true", help=second)
-    where = reading.add_mutually_exclusive_group()
-    where.add_argument("--bundle", type=Path, help="folder of the bundle; without it the one that ships")
-    where.add_argument("--url", default=os.environ.get("ECG_URL"), help="ask a server; ECG_API_KEY holds its key")
-    reading.set_defaults(run=read)
-
+    _add_read(commands.add_parser("read", help="answer files, or every ECG in folders"))
     delineating = commands.add_parser("waves", help="delineate a WFDB record: any leads, any length")
     delineating.add_argument("path", type=Path, help="the WFDB header")
     delineating.add_argument("--json", action="store_true", help='{"waves": {lead: [...]}}')
@@ -130,13 +130,37 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _source(asked: argparse.Namespace) -> "Source":
-    from service.settings import read_settings
-    from service.sources import Here, Server
+def _add_read(reading: argparse.ArgumentParser) -> None:
+    paths = "a WFDB header, .json or .zip, a folder of them, or - for a .json or .zip on stdin"
+    reading.add_argument("paths", type=Path, nargs="+", metavar="path", help=paths)
+    form = reading.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="the service's answers as JSON, one ECG a line")
+    form.add_argument("--csv", action="store_true", help="a row an ECG: quality, measurements, probabilities")
+    reading.add_argument("--include", help="comma list of findings, measurements, waves, embedding, plot")
+    second = "warn where a classical method measures QRS or QT otherwise"
+    reading.add_argument("--second-opinion", action="store_true", help=second)
+    where = reading.add_mutually_exclusive_group()
+    where.add_argument("--bundle", type=Path, help="folder of the bundle; without it the one that ships")
+    where.add_argument("--url", default=os.environ.get("ECG_URL"), help="ask a server; ECG_API_KEY holds its key")
+    jobs = "at a time: requests to the server (4), or processes here (one a core)"
+    reading.add_argument("--jobs", type=_count, default=0, metavar="N", help=jobs)
+    patience = "how long an ECG is offered to a server that is busy (60 s)"
+    reading.add_argument("--patience", type=float, default=60.0, metavar="S", help=patience)
+    reading.set_defaults(run=read)
 
-    if asked.url and not asked.bundle:
-        return Server(asked.url, os.environ.get("ECG_API_KEY"))
-    return Here(asked.bundle, read_settings())
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError("wanted a number of 1 or more")
+    return int(text)
+
+
+def _where(asked: argparse.Namespace) -> "Where":
+    from service.clients import Where
+    from service.settings import read_settings
+
+    url = None if asked.bundle else asked.url
+    return Where(url, os.environ.get("ECG_API_KEY"), asked.patience, asked.bundle, read_settings())
 
 
 def _parts(asked: argparse.Namespace) -> "frozenset[Part]":
@@ -146,49 +170,82 @@ def _parts(asked: argparse.Namespace) -> "frozenset[Part]":
     return parse_parts([] if asked.include is None else [asked.include], second)
 
 
-def _read_folder(source: "Source", parts: "frozenset[Part]", asked: argparse.Namespace) -> int:
+@contextmanager
+def _named(paths: Sequence[Path]) -> Iterator[dict[Path, str]]:
+    """Every ECG by its path, with what it is called; `-` is what comes on stdin."""
     from service.sources import ecgs_in
 
-    paths = list(ecgs_in(asked.path))
-    if not paths:
-        return _complain("there is no .hea, .json or .zip in this folder", FAILED)
-    failed = sum(not _answered(source, path, parts, asked) for path in _progress(paths))
-    return FAILED if failed else WELL
+    with TemporaryDirectory() as folder:
+        names: dict[Path, str] = {}
+        for path in paths:
+            if str(path) == "-":
+                names[_from_stdin(Path(folder))] = "stdin"
+            elif path.is_dir():
+                names |= {one: str(one.relative_to(path)) for one in ecgs_in(path)}
+            else:
+                names[path] = path.name
+        yield names
 
 
-def _answered(source: "Source", path: Path, parts: "frozenset[Part]", asked: argparse.Namespace) -> bool:
-    """Say the answer to one ECG of a folder, or why there is none."""
-    name = str(path.relative_to(asked.path))
-    try:
-        answer = source.answer(path, parts)
-    except EcgError as error:
-        if asked.json:
-            code = getattr(error, "reason", error.code)
-            _print(json.dumps({"path": name, "code": code, "detail": error.detail}))
-        else:
-            _complain(f"{name}: {error.detail}", FAILED)
-        return False
-    _say(answer, name, as_json=asked.json, in_folder=True)
-    return True
+def _from_stdin(folder: Path) -> Path:
+    """The JSON or .zip that comes on stdin, as a file."""
+    body = sys.stdin.buffer.read()
+    path = folder / ("stdin.zip" if body.startswith(b"PK") else "stdin.json")
+    path.write_bytes(body)
+    return path
 
 
-def _say(answer: bytes, name: str, *, as_json: bool, in_folder: bool = False) -> None:
+def _speaker(asked: argparse.Namespace, *, alone: dict[Path, str]) -> "Callable[[str, Answer], None]":
+    """What says an answer in the form that was asked for; an ECG that is alone needs no name."""
+    from service.tables import CSV_HEADER
+
+    if asked.csv:
+        _print(CSV_HEADER)
+        return _say_csv
+    if asked.json:
+        return _say_alone if alone else _say_line
+    return partial(_say_table, named=not alone)
+
+
+def _say_table(name: str, answer: "Answer", *, named: bool) -> None:
     from service.schemas import AnswerBody
     from service.tables import answer_table
 
-    if not as_json:
+    if isinstance(answer, bytes):
         _print(answer_table(AnswerBody.model_validate_json(answer), name))
-    elif in_folder:
-        _print(json.dumps({"path": name} | json.loads(answer)))
     else:
+        _complain(f"{name}: {answer.detail}" if named else answer.detail, FAILED)
+
+
+def _say_alone(name: str, answer: "Answer") -> None:
+    del name
+    if isinstance(answer, bytes):
         _print(answer.decode())
+    else:
+        _complain(answer.detail, FAILED)
 
 
-def _progress(paths: list[Path]) -> Sequence[Path]:
-    """The paths, behind a bar where a person watches."""
+def _say_line(name: str, answer: "Answer") -> None:
+    said = json.loads(answer) if isinstance(answer, bytes) else asdict(answer)
+    _print(json.dumps({"path": name} | said))
+
+
+def _say_csv(name: str, answer: "Answer") -> None:
+    from service.schemas import AnswerBody
+    from service.tables import csv_row
+
+    if isinstance(answer, bytes):
+        _print(csv_row(name, AnswerBody.model_validate_json(answer)))
+    else:
+        _print(csv_row(name, None, problem=answer.code))
+
+
+def _progress(found: "Iterable[tuple[Path, Answer]]", total: int) -> "Iterable[tuple[Path, Answer]]":
+    """The answers, behind a bar where a person watches the errors and not the answers."""
     from tqdm import tqdm
 
-    bar: Sequence[Path] = tqdm(paths, unit="ECG", disable=not sys.stderr.isatty())
+    hidden = total == 1 or not sys.stderr.isatty() or sys.stdout.isatty()
+    bar: Iterable[tuple[Path, Answer]] = tqdm(found, total=total, unit="ECG", smoothing=0.05, disable=hidden)
     return bar
 
 

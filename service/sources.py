@@ -8,6 +8,14 @@ from uuid import uuid4
 
 import httpx
 from pydantic import ValidationError
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_before_delay,
+    wait_random,
+    wait_random_exponential,
+)
 
 from model.bundle import read_bundle
 from model.engine import LeadEngine
@@ -26,6 +34,12 @@ from service.settings import Settings, default_bundle, usable_cores
 SUFFIXES = (".hea", ".json", ".zip")
 MEDIA_TYPES = {".json": "application/json", ".zip": "application/zip"}
 SERVER_TIMEOUT_S = 120.0
+BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT)
+BUSY_IF_SAID = (httpx.codes.SERVICE_UNAVAILABLE,)
+"""A 503 that does not say when to come again, such as of a broken bundle, will not be another one later."""
+
+MOST_WAIT_S = 10.0
+"""Between two tries, where the server does not say how long."""
 
 
 class RefusedError(EcgError):
@@ -41,6 +55,20 @@ class RefusedError(EcgError):
     def __init__(self, detail: str, reason: str = "no_server") -> None:
         super().__init__(detail)
         self.reason = reason
+
+
+class BusyError(RefusedError):
+    """A server that may take the ECG later.
+
+    Args:
+        detail: why it does not now.
+        reason: the server's own code for it.
+        retry_after_s: when it asks to be asked again; None where it does not say.
+    """
+
+    def __init__(self, detail: str, reason: str = "no_server", retry_after_s: float | None = None) -> None:
+        super().__init__(detail, reason)
+        self.retry_after_s = retry_after_s
 
 
 class Source(Protocol):
@@ -82,33 +110,56 @@ class Here:
 
 
 class Server:
-    """Answers from a server.
+    """Answers from a server; one that is busy is asked again when it says so, and an ECG is never counted twice.
 
     Args:
         url: of the server, such as http://127.0.0.1:8000.
         key: API key, where the server wants one.
+        patience_s: how long an ECG is offered anew.
     """
 
-    def __init__(self, url: str, key: str | None) -> None:
+    def __init__(self, url: str, key: str | None, patience_s: float = 60.0) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         self._client = httpx.Client(base_url=url, headers=headers, timeout=SERVER_TIMEOUT_S)
+        self._patience_s = patience_s
 
     def answer(self, path: Path, parts: frozenset[Part]) -> bytes:
-        """The server's answer to the ECG in a file; raises EcgError."""
+        """The server's answer to the ECG in a file; raises EcgError; may be called from several threads."""
         query = {"include": ",".join(sorted(parts - {"second_opinion"}))}
         if "second_opinion" in parts:
             query["second_opinion"] = "true"
+        request = self._client.build_request("POST", "/v1/ecgs", params=query, **_body(path))
+        request.headers["idempotency-key"] = str(uuid4())
+        request.read()
+        again = Retrying(
+            retry=retry_if_exception_type(BusyError),
+            wait=_wait_s,
+            stop=stop_before_delay(self._patience_s),
+            reraise=True,
+        )
+        return again(self._ask, request)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _ask(self, request: httpx.Request) -> bytes:
         try:
-            reply = self._client.post("/v1/ecgs", params=query, **_body(path))
+            reply = self._client.send(request)
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
+            raise BusyError(f"the server broke off: {type(error).__name__}") from None
         except httpx.HTTPError as error:
             raise RefusedError(f"the server did not answer: {type(error).__name__}") from None
         if reply.status_code != httpx.codes.OK:
             raise _refusal(reply)
         return reply.content
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
+
+def _wait_s(state: RetryCallState) -> float:
+    """What the server asks for, or longer each time; a little at random, so that callers do not come all at once."""
+    error = state.outcome.exception() if state.outcome else None
+    asked_s = error.retry_after_s if isinstance(error, BusyError) else None
+    return wait_random_exponential(max=MOST_WAIT_S)(state) if asked_s is None else asked_s + wait_random(0, 0.5)(state)
 
 
 def _body(path: Path) -> dict[str, Any]:
@@ -120,12 +171,17 @@ def _body(path: Path) -> dict[str, Any]:
 
 
 def _refusal(reply: httpx.Response) -> RefusedError:
-    """What a refusal says, where it comes from a service of this kind."""
+    """What a refusal says, where it comes from a service of this kind, and whether to come again."""
     try:
         problem = ProblemBody.model_validate_json(reply.content)
+        said = (problem.detail, problem.code)
     except ValidationError:
-        return RefusedError(f"the server answered {reply.status_code}")
-    return RefusedError(problem.detail, problem.code)
+        said = (f"the server answered {reply.status_code}", "no_server")
+    after = reply.headers.get("retry-after", "")
+    after_s = float(after) if after.isascii() and after.isdigit() else None
+    if reply.status_code in BUSY or (reply.status_code in BUSY_IF_SAID and after):
+        return BusyError(*said, after_s)
+    return RefusedError(*said)
 
 
 def waves_of(recording: Recording, folder: Path | None) -> Waves:

@@ -1,8 +1,15 @@
-"""An answer as a table for a terminal."""
+"""An answer as a table for a terminal, or as a row of one for a spreadsheet."""
 
-from collections.abc import Iterator
+import csv
+import io
+from collections.abc import Iterator, Sequence
 
+from model.reading.measurements import MEASUREMENTS
+from model.reading.statements import VOCABULARY
 from service.schemas import AnswerBody, FindingBody, MeasurementBody
+
+COLUMNS = ("path", "problem", "quality", "present", *MEASUREMENTS, *VOCABULARY)
+"""Of CSV: the name, why there is no answer, the verdict, keys of what is present, measurements, probabilities."""
 
 UNITS = {"ms": "ms", "bpm": "bpm", "deg": "°", "mv": "mV"}
 
@@ -38,3 +45,23 @@ def _measurements(measurements: dict[str, MeasurementBody]) -> Iterator[str]:
             spread = "" if one.spread is None else f" ± {one.spread:.3g}"
             told = f"{one.value:8.4g} {UNITS[unit]}{spread}"
         yield f"    {words.replace('_', ' '):48} {told}"
+
+
+def csv_row(name: str, answer: AnswerBody | None, *, problem: str = "") -> str:
+    """The line of one ECG under `CSV_HEADER`; what is not known is empty."""
+    cells: dict[str, object] = {"path": name, "problem": problem}
+    if answer is not None:
+        cells["quality"] = answer.quality.verdict
+        cells["present"] = " ".join(one.key for one in answer.findings if one.present)
+        cells |= {key: one.value for key, one in answer.measurements.items()}
+        cells |= {one.key: round(one.probability, 4) for one in answer.findings}
+    return _csv_line([cells.get(column) for column in COLUMNS])
+
+
+def _csv_line(cells: Sequence[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()
+
+
+CSV_HEADER = _csv_line(COLUMNS)

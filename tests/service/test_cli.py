@@ -1,11 +1,15 @@
 """The command `ecg`: reads here and by a server, delineates anything, and fails in one line."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi import FastAPI, Request, Response
 
 from service import examples
 from service.app import create_app
@@ -83,6 +87,75 @@ def test_a_folder_is_read_whole_though_one_ecg_fails(folder: Path, server: str, 
     assert lines[2]["code"] == "missing_rate"
     assert main(["read", str(folder), "--include", "findings", "--url", server]) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("ecg: zz.json: ")
+
+
+def test_a_folder_becomes_a_row_each(folder: Path, server: str, capsys: Capture) -> None:
+    assert main(["read", str(folder), "--csv", "--include", "findings", "--url", server, "--jobs", "2"]) == 1
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [row["path"] for row in rows] == ["example.hea", "other.json", "zz.json"]
+    assert [row["problem"] for row in rows] == ["", "", "missing_rate"]
+    assert 0 <= float(rows[0]["AF"]) <= 1
+    assert rows[0]["quality"] == "limited"
+    assert rows[0]["heart_rate_bpm"] == rows[2]["AF"] == ""
+
+
+def test_processes_of_ones_own_answer_alike_and_in_order(folder: Path, bundle: Path, capsys: Capture) -> None:
+    for number in range(6):
+        (folder / f"more{number}.json").write_text((folder / "other.json").read_text())
+    said = []
+    for jobs in ("1", "2"):
+        assert (
+            main(["read", str(folder), "--json", "--include", "findings", "--bundle", str(bundle), "--jobs", jobs]) == 1
+        )
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        said.append([(line["path"], line.get("findings"), line.get("code")) for line in lines])
+    assert said[0] == said[1]
+    assert [path for path, _, _ in said[0]] == sorted(path for path, _, _ in said[0])
+
+
+def test_files_and_stdin_are_read_together(
+    folder: Path, server: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stdin = io.TextIOWrapper(io.BytesIO((folder / "other.json").read_bytes()))
+    monkeypatch.setattr("sys.stdin", stdin)
+    asked = ["read", str(folder / "example.hea"), "-", "--json", "--include", "findings", "--url", server]
+    assert main(asked) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["path"] for line in lines] == ["example.hea", "stdin"]
+
+
+@contextmanager
+def busy(refusals: int, after: str | None = "0") -> Iterator[tuple[str, list[str]]]:
+    """A server that refuses so often before it answers, and the keys under which it was asked."""
+    app, keys = FastAPI(), list[str]()
+
+    @app.post("/v1/ecgs")
+    def answer(request: Request) -> Response:
+        keys.append(request.headers["idempotency-key"])
+        if len(keys) > refusals:
+            return Response(b"{}", media_type="application/json")
+        return Response(status_code=503, headers={"retry-after": after} if after else {})
+
+    with listening(app) as url:
+        yield url, keys
+
+
+def test_a_busy_server_is_asked_again_for_the_same_answer(folder: Path, capsys: Capture) -> None:
+    with busy(2) as (url, keys):
+        assert main(["read", str(folder / "other.json"), "--json", "--url", url]) == 0
+    assert capsys.readouterr().out == "{}\n"
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+
+
+@pytest.mark.parametrize(("after", "patience"), [("30", "1"), (None, "60")])
+def test_a_server_that_stays_busy_or_is_broken_is_given_up(
+    folder: Path, capsys: Capture, after: str | None, patience: str
+) -> None:
+    with busy(99, after) as (url, keys):
+        assert main(["read", str(folder / "other.json"), "--url", url, "--patience", patience]) == 1
+    assert capsys.readouterr().err == "ecg: the server answered 503\n"
+    assert len(keys) == 1
 
 
 @pytest.mark.parametrize(
