@@ -56,7 +56,7 @@ def create_app(settings: Settings, engine: Engine | None = None, delineate: Deli
     described = app.openapi
     app.openapi = lambda: with_security(described())  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _translate)
-    app.add_middleware(Door, serving=serving)
+    app.add_middleware(Door, serving=serving, read_ecg=ecgs.read_ecg)
     app.add_middleware(Watch, telemetry=serving.telemetry, audit=serving.audit, leaving=lambda: serving.draining)
     return app
 

@@ -21,7 +21,7 @@ from service.app import create_app
 from service.settings import Settings
 from service.wave_pool import DelineationError
 from tests.service import bodies
-from tests.service.stubs import StubEngine, get, listening, no_waves, post
+from tests.service.stubs import PATIENCE_S, StubEngine, get, listening, no_waves, post
 from tests.training.toy_bundle import write_toy_bundle
 
 
@@ -76,7 +76,7 @@ def test_hundreds_at_once_with_bad_ones_and_leavers_between_get_their_own_answer
 
     async def everybody(url: str) -> list[float | None]:
         limits = httpx.Limits(max_connections=50)
-        async with httpx.AsyncClient(base_url=url, limits=limits) as client:
+        async with httpx.AsyncClient(base_url=url, limits=limits, timeout=PATIENCE_S) as client:
             return list(await asyncio.gather(*(ask(client, number) for number in range(1, 301))))
 
     engine = StubEngine() if network == "stub" else None
