@@ -22,6 +22,7 @@ check: $(DEV)/.installed ## format, lint, types and import rules
 	$(DEV)/bin/ruff format --check $(SOURCES)
 	$(DEV)/bin/ruff check $(SOURCES)
 	$(DEV)/bin/mypy
+	$(DEV)/bin/mypy docker/keys.py
 	$(DEV)/bin/lint-imports
 
 bench: $(DEV)/.installed $(PEERS) ## measure beside LitServe, MLServer, BentoML (BENCH="--quick" for minutes); writes BENCHMARKS.md

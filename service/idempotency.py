@@ -1,4 +1,4 @@
-"""The same answer to a request that is sent again under the same Idempotency-Key, within bounded memory."""
+"""The same answer to a request that is sent again under the same Idempotency-Key, within bounded memory and no disk."""
 
 import asyncio
 import re
