@@ -16,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal as dsp
 
+from model.signal.lead_features import quantile
 from model.signal.leads import CHEST_LEADS
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.float32]
 
+PLACED_LEADS = ("I", "II", "III", *CHEST_LEADS)  # those that are looked at
 RATE_HZ = 100.0  # of the signals that are looked at
 BEFORE, AFTER = 30, 45  # samples of a beat to either side of its steepest point
 SHAPE = slice(8, 72)  # P to T
@@ -46,45 +48,51 @@ def average_beat(signal_mv: Array) -> Array | None:
         signal_mv: (lead, sample) at `RATE_HZ`.
     """
     slope = np.abs(np.diff(signal_mv, axis=1))
-    steep = np.minimum(slope / (np.quantile(slope, 0.98, axis=1, keepdims=True) + 1e-6), 2.0).sum(axis=0)
-    steep = np.convolve(steep, np.full(8, 1 / 8), "same")
-    peaks, _ = dsp.find_peaks(steep, height=0.45 * np.quantile(steep, 0.985), distance=BEFORE)
+    slope /= _partitioned(slope, 0.98)[:, None] + np.float32(1e-6)
+    steep = np.convolve(np.minimum(slope, 2).sum(axis=0), np.full(8, 1 / 8, dtype=np.float32), "same")
+    peaks, _ = dsp.find_peaks(steep, height=0.45 * _partitioned(steep, 0.985), distance=BEFORE)
     peaks = peaks[(peaks >= BEFORE) & (peaks < signal_mv.shape[1] - AFTER)]
     if len(peaks) < MIN_BEATS:
         return None
-    beats = signal_mv[:, peaks[:, None] + np.arange(-BEFORE, AFTER)]
-    beats = beats - beats[:, :, BASELINE].mean(axis=2, keepdims=True)
-    return np.asarray(np.median(beats, axis=1))
+    beats = signal_mv[:, np.arange(-BEFORE, AFTER)[:, None] + peaks]  # sorted along the last axis, hence beats there
+    beats -= beats[:, BASELINE].mean(axis=1, keepdims=True)
+    return np.asarray(quantile(np.sort(beats, axis=2), 0.5))
+
+
+def _partitioned(values: Array, share: float) -> Array:
+    """The value that this share of the last axis does not exceed."""
+    at = int(share * (values.shape[-1] - 1))
+    return np.asarray(np.partition(values, at, axis=-1)[..., at])
 
 
 def limbs_look_swapped(beat: Array, leads: tuple[str, ...]) -> bool:
     """Whether I or II is the mirror image of V6, or II almost a line; False where a lead is missing."""
-    rows = dict(zip(leads, beat, strict=True))
-    if not {"I", "II", "III", "V6"} <= rows.keys():
+    if not {"I", "II", "III", "V6"} <= set(leads):
         return False
-    moves = {name: float(np.ptp(rows[name])) for name in ("I", "II", "III")}
-    line = moves["II"] < LINE * max(moves["I"], moves["III"])
-    return line or any(_mirrored(rows[name], rows["V6"]) for name in ("I", "II"))
+    beats = beat[[leads.index(name) for name in ("I", "II", "III", "V6")]]
+    one, two, three = np.ptp(beats[:3], axis=1)
+    mirrored = (_like_last(beats[:, SHAPE]) < MIRRORED) & (_like_last(beats[:, P_WAVE]) < 0)
+    return bool(two < LINE * max(one, three) or mirrored[:2].any())
 
 
 def chest_looks_swapped(beat: Array, leads: tuple[str, ...]) -> bool:
     """Whether swapping two chest leads would make neighbours resemble each other more; False where one is missing."""
     if not set(CHEST_LEADS) <= set(leads):
         return False
-    alike = np.corrcoef((beat + _TILT)[[leads.index(name) for name in CHEST_LEADS], SHAPE])
+    chest = _normed(beat[[leads.index(name) for name in CHEST_LEADS], SHAPE])
+    alike = chest @ chest.T
     as_named = float(np.diagonal(alike, offset=1).sum())
     best = float(alike[_ORDERS[:, :-1], _ORDERS[:, 1:]].sum(axis=1).max())
     return best - as_named > BETTER_ORDER
 
 
-_TILT = 1e-9 * np.arange(BEFORE + AFTER)
-"""Too small to matter, and enough that a line has a correlation."""
+def _normed(beats: Array) -> Array:
+    """Each row without its mean and at length one, so that products are correlations; a line stays at zero."""
+    centred = beats - beats.mean(axis=-1, keepdims=True)
+    return np.asarray(centred / (np.linalg.norm(centred, axis=-1, keepdims=True) + np.float32(1e-9)))
 
 
-def _mirrored(one: Array, other: Array) -> bool:
-    """Whether a beat is upside down, and its P wave with it."""
-    return _alike(one, other, SHAPE) < MIRRORED and _alike(one, other, P_WAVE) < 0
-
-
-def _alike(one: Array, other: Array, stretch: slice) -> float:
-    return float(np.corrcoef((one + _TILT)[stretch], (other + _TILT)[stretch])[0, 1])
+def _like_last(beats: Array) -> Array:
+    """Correlation of each row with the last."""
+    normed = _normed(beats)
+    return np.asarray(normed @ normed[-1])

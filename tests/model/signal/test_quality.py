@@ -1,11 +1,15 @@
 """What is wrong with a recording is named, what is right is left alone, and the verdict follows."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import sawtooth, square
 
 from model.files import read_record
 from model.signal.leads import MODEL_LEADS, STANDARD_LEADS
@@ -13,6 +17,7 @@ from model.signal.quality import Quality, check_quality
 from model.signal.recording import Recording
 from tests.model.synthetic import beats
 
+Wave = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 TIMES_S = np.arange(5000) / 500
 WHITE = np.random.default_rng(3).normal(0.0, 0.3, (12, 5000)).astype(np.float32)
 
@@ -126,6 +131,45 @@ NOTHING = {
 def test_what_holds_no_heart_is_unusable(name: str) -> None:
     recording = Recording(NOTHING[name].astype(np.float32), 500, STANDARD_LEADS)
     assert check_quality(recording).verdict == "unusable"
+
+
+def coloured(exponent: float, seed: int) -> npt.NDArray[np.float64]:
+    """One lead of noise whose power falls with this power of the frequency; 0 white, 1 pink, 2 brown."""
+    spectrum = np.fft.rfft(np.random.default_rng(seed).normal(size=5000))
+    spectrum[1:] /= np.arange(1, len(spectrum)) ** (exponent / 2)
+    noise = np.fft.irfft(spectrum)
+    return np.asarray(noise / noise.std())
+
+
+@given(
+    st.sampled_from([0.0, 1.0, 2.0]), st.integers(0, 2**32), st.sampled_from([0.05, 0.2, 0.5, 3.0]), st.floats(0.1, 3.0)
+)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_clipped_noise_is_unusable(exponent: float, seed: int, clip: float, size_mv: float) -> None:
+    for leads in ([coloured(exponent, seed)] * 12, [coloured(exponent, seed + lead) for lead in range(12)]):
+        signal_mv = size_mv * np.clip(np.stack(leads), -clip, clip)
+        assert check_quality(Recording(signal_mv.astype(np.float32), 500, STANDARD_LEADS)).verdict == "unusable"
+
+
+@given(st.floats(0.3, 60.0), st.sampled_from([np.sin, square, sawtooth]), st.floats(0.1, 3.0), st.booleans())
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_tones_are_unusable(hertz: float, wave: Wave, size_mv: float, alike: bool) -> None:
+    phases = np.zeros(12) if alike else np.random.default_rng(0).uniform(0, 2 * np.pi, 12)
+    signal_mv = size_mv * wave(2 * np.pi * hertz * TIMES_S + phases[:, None])
+    assert check_quality(Recording(signal_mv.astype(np.float32), 500, STANDARD_LEADS)).verdict == "unusable"
+
+
+@pytest.mark.parametrize("a_second", [50, 60])
+def test_spikes_from_the_mains_are_unusable(a_second: int) -> None:
+    signal_mv = np.zeros((12, 5000), np.float32)
+    signal_mv[:, (np.arange(10 * a_second) * 500 / a_second).astype(int)] = 1.0
+    assert check_quality(Recording(signal_mv, 500, STANDARD_LEADS)).verdict == "unusable"
+
+
+def test_copies_of_one_lead_are_no_twelve_leads() -> None:
+    lead = beats().signal_mv[1]
+    sizes = np.linspace(0.5, 1.5, 12, dtype=np.float32)[:, None]
+    assert check_quality(Recording(sizes * lead, 500, STANDARD_LEADS)).verdict == "unusable"
 
 
 @pytest.mark.parametrize("samples", [1, 2, 7, 60])
