@@ -43,14 +43,16 @@ async def admit_caller(request: Request, scope: Scope) -> Caller:
     """Who is calling, noted for the log and the audit.
 
     Raises:
-        UnauthenticatedError, ForbiddenError, IssuerUnavailableError: as `service.security.Guard.require` says.
+        UnauthenticatedError, IssuerUnavailableError: as `service.security.Guard.identify` says.
+        ForbiddenError: the caller lacks the scope.
         AuditUnavailableError: what would be answered could not be written down.
     """
     serving = serving_of(request)
-    caller = await serving.guard.require(request.headers, scope, getattr(request.state, "certificate", None))
+    caller = await serving.guard.identify(request.headers, getattr(request.state, "certificate", None))
+    trace_of(request).caller = caller.name
+    caller.require(scope)
     if serving.audit and scope != "metrics":
         serving.audit.require()
-    trace_of(request).caller = caller.name
     return caller
 
 

@@ -153,6 +153,8 @@ class _Reply:
         self.code = error.code
         if self._begun:
             raise ClientGoneError
+        with suppress(AuditUnavailableError):  # a refusal gives nothing away
+            self._audit(error.code)
         body = problem_json(error, self.request_id)
         headers = {"content-type": PROBLEM_JSON, "content-length": str(len(body)), **problem_headers(error)}
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 
+from service.errors import ForbiddenError
+
 Scope = Literal["read", "metrics", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "metrics", "admin")
 ANYONE = "anyone"
@@ -20,6 +22,11 @@ class Caller:
 
     name: str
     scopes: frozenset[Scope]
+
+    def require(self, scope: Scope) -> None:
+        """Raise ForbiddenError unless they may do what takes this scope."""
+        if scope not in self.scopes:
+            raise ForbiddenError(f"this caller lacks the scope {scope}")
 
 
 def hashed_name(kind: str, *parts: str) -> str:

@@ -1,9 +1,9 @@
-"""At the door: which of API key, token and certificate a request must bear, and whether it may do what it asks."""
+"""At the door: which of API key, token and certificate a request must bear."""
 
 import asyncio
 from collections.abc import Mapping
 
-from service.errors import ForbiddenError, UnauthenticatedError
+from service.errors import UnauthenticatedError
 from service.security.api_keys import KeyRing
 from service.security.callers import ANYONE, SCOPES, Caller, Scope
 from service.security.issuer import IssuerKeys
@@ -41,24 +41,19 @@ class Guard:
         """Whether the identity provider did not answer when it was asked last."""
         return self._tokens is not None and self._tokens.keys.stale
 
-    async def require(self, headers: Mapping[str, str], scope: Scope, certificate: str | None = None) -> Caller:
+    async def identify(self, headers: Mapping[str, str], certificate: str | None = None) -> Caller:
         """The caller, from `Authorization: Bearer KEY_OR_TOKEN`, `X-API-Key: KEY`, or the connection.
 
         Args:
             headers: of the request.
-            scope: what it takes to do what was asked for.
             certificate: id of the client certificate that the connection was opened with.
 
         Raises:
             UnauthenticatedError: nothing that lets in.
             IssuerUnavailableError: a token that nobody can verify at present.
-            ForbiddenError: the caller lacks the scope.
         """
         asked = self._keys is not None or self._tokens is not None
-        caller = await self._bearer(headers) if asked else self._connected(certificate)
-        if scope not in caller.scopes:
-            raise ForbiddenError(f"this caller lacks the scope {scope}")
-        return caller
+        return await self._bearer(headers) if asked else self._connected(certificate)
 
     def _connected(self, certificate: str | None) -> Caller:
         if self._certified is None:

@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def let_in(guard: Guard, headers: dict[str, str], scope: Scope) -> Caller:
-    return asyncio.run(guard.require(headers, scope))
+    caller = asyncio.run(guard.identify(headers))
+    caller.require(scope)
+    return caller
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from service.app import create_app
 from service.audit import AuditError, AuditLog, Entry, verify
 from service.cli import main
 from service.errors import SettingsError
+from service.security import new_key
 from service.settings import Settings
 from tests.service import bodies
 from tests.service.stubs import PATIENCE_S, StubEngine, listening, no_waves
@@ -57,6 +58,18 @@ def test_a_log_that_was_tampered_with_is_found_out(tmp_path: Path, harm: str) ->
     with pytest.raises(AuditError, match="line"):
         verify(path)
     assert main(["audit", str(path)]) == 1
+
+
+def test_who_lacks_a_scope_is_in_it_and_who_is_unknown_is_not(bundle_folder: Path, tmp_path: Path) -> None:
+    secret, line = new_key("ward", frozenset({"read"}))
+    (tmp_path / "keys").write_text(line)
+    path = tmp_path / "audit.jsonl"
+    app = create_app(Settings(bundle=bundle_folder, audit=path, api_keys=tmp_path / "keys"), StubEngine(), no_waves)
+    with listening(app) as url, httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
+        assert client.post("/v1/admin/reload", headers={"x-api-key": secret}).status_code == 403
+        assert client.post("/v1/admin/reload", headers={"x-api-key": "guess"}).status_code == 401
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["caller"], line["outcome"]) for line in lines] == [("ward", "forbidden")]
 
 
 def test_a_broken_log_is_not_continued(tmp_path: Path) -> None:

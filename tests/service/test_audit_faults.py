@@ -201,6 +201,7 @@ def test_without_a_line_there_is_no_answer(
         path.mkdir()
         computed = client.post("/v1/ecgs", **bodies.raw())
         runs = len(engine.batches)
+        assert client.get("/nowhere").status_code == 404
         refused = client.post("/v1/ecgs", **bodies.raw())
         batch = client.post(
             "/v1/ecgs/batch", json=bodies.lists()["json"], headers={"content-type": "application/x-ndjson"}
@@ -235,4 +236,19 @@ def test_a_log_that_fails_amid_a_batch_withholds_the_lines_that_follow(
             engine.gate.set()
             codes = [json.loads(one)["problem"]["code"] for one in answer.iter_lines()]
         assert codes == ["audit_unavailable"] * 2
+        path.rmdir()
+
+
+def test_a_refusal_goes_out_though_its_line_cannot_be_written(
+    bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "TEND_S", PATIENCE_S)
+    path = tmp_path / "audit.jsonl"
+    app = create_app(Settings(bundle=bundle_folder, audit=path), StubEngine(), no_waves)
+    with listening(app) as url, httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
+        path.unlink()
+        path.mkdir()
+        refused = client.post("/v1/ecgs", **bodies.json_with(unit=None))
+        assert (refused.status_code, refused.json()["code"]) == (422, "missing_unit")
+        assert client.post("/v1/ecgs", **bodies.json_with(unit=None)).json()["code"] == "audit_unavailable"
         path.rmdir()

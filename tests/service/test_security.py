@@ -21,7 +21,9 @@ def bearer(key: str) -> dict[str, str]:
 
 
 def let_in(guard: Guard, headers: dict[str, str], scope: Scope = "read") -> Caller:
-    return asyncio.run(guard.require(headers, scope))
+    caller = asyncio.run(guard.identify(headers))
+    caller.require(scope)
+    return caller
 
 
 @pytest.fixture

@@ -43,7 +43,9 @@ def guard_of(provider: Provider, **changes: Any) -> Guard:
 
 
 def let_in(guard: Guard, token: str, scope: Scope = "read") -> str:
-    return asyncio.run(guard.require({"authorization": f"Bearer {token}"}, scope)).name
+    caller = asyncio.run(guard.identify({"authorization": f"Bearer {token}"}))
+    caller.require(scope)
+    return caller.name
 
 
 def test_a_genuine_token_lets_in_under_an_id_that_does_not_name_its_bearer(provider: Provider) -> None:
@@ -201,7 +203,7 @@ def test_a_new_key_is_fetched_when_a_token_names_it_and_no_oftener_than_allowed(
 
     async def rotate() -> None:
         async def enter(token: str) -> str:
-            return (await guard.require({"authorization": f"Bearer {token}"}, "read")).name
+            return (await guard.identify({"authorization": f"Bearer {token}"})).name
 
         await enter(provider.token())
         provider.keys = {"three": ec.generate_private_key(ec.SECP256R1())}
@@ -229,16 +231,16 @@ def test_keys_are_served_while_the_provider_is_down_but_not_for_ever(
 
         async def enter_until(lost: bool) -> None:
             while guard.issuer_lost is not lost:
-                await guard.require(headers, "read")
+                await guard.identify(headers)
                 await asyncio.sleep(0.01)
 
-        await guard.require(headers, "read")
+        await guard.identify(headers)
         provider.status = 503
         await enter_until(lost=True)
-        await guard.require(headers, "read")
+        await guard.identify(headers)
         monkeypatch.setattr(issuer, "STALE_S", 0.0)
         with pytest.raises(IssuerUnavailableError):
-            await guard.require(headers, "read")
+            await guard.identify(headers)
         monkeypatch.setattr(issuer, "STALE_S", PATIENCE_S)
         provider.status = 200
         await enter_until(lost=False)
@@ -251,7 +253,7 @@ def test_a_slow_provider_holds_up_nobody_but_its_own(provider: Provider) -> None
     provider.delay_s = 0.3
 
     async def meanwhile() -> int:
-        waiting = asyncio.ensure_future(guard.require({"authorization": f"Bearer {provider.token()}"}, "read"))
+        waiting = asyncio.ensure_future(guard.identify({"authorization": f"Bearer {provider.token()}"}))
         ticks = 0
         while not waiting.done():
             await asyncio.sleep(0.01)
