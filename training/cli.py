@@ -20,6 +20,7 @@ MODULES = {
     "pretrain": "training.pretrain",
     "finetune": "training.finetune",
     "protocol": "training.protocols",
+    "ablation": "training.ablation",
     "waves": "training.waves",
     "calibrate": "training.calibrate",
     "evaluate": "training.evaluate",
@@ -141,6 +142,12 @@ def _comparisons(stages: Stages) -> None:
     add("--data", type=Path, required=True, help="a prepared folder with the splits train, val and test")
     add("--out", type=Path, required=True, help="folder for results; what was computed there is used again")
     add("--device", default="auto", help="auto, cpu or cuda")
+    add = _stage(stages, "ablation", "ask one question with two arms of the same budget", configured=True)
+    add("name", choices=("scratch", "cropa", "masking"), help="which question")
+    add("--data", type=Path, required=True, help="a prepared folder with the splits train, val and test")
+    add("--out", type=Path, required=True, help="folder of the arms; one that was interrupted goes on")
+    add("--minutes", type=float, required=True, help="of training for each arm")
+    add("--device", default="auto", help="auto, cpu or cuda")
 
 
 def _calibrate(stages: Stages) -> None:
@@ -192,6 +199,7 @@ def _evaluate_waves(stages: Stages) -> None:
     add("--waves", type=Path, help="a cross-validated run of `waves`; each record is read by the head it is new to")
     add("--bundle", type=Path, help="a bundle with a wave head, as it is served")
     add("--pictures", type=int, default=6, help="records to draw (default 6)")
+    add("--classical", type=int, default=0, help="records that neurokit2 sees, evenly spread; 0, the default, for all")
 
 
 def _override(option: str) -> Callable[[str], str]:

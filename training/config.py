@@ -68,6 +68,7 @@ class LoopConfig:
         decay: weight decay of matrices and kernels.
         clip: largest norm of the gradient; 0 for none.
         precision: bf16 is autocast, for devices that compute it natively.
+        compile: torch.compile the network; on the CPU, where it does not pay, this is left out.
         seed: of everything random.
         checkpoint_minutes: how often the run is saved.
     """
@@ -81,6 +82,7 @@ class LoopConfig:
     decay: float = 0.05
     clip: float = 1.0
     precision: Precision = "fp32"
+    compile: bool = False
     seed: int = 0
     checkpoint_minutes: float = 5.0
 

@@ -21,11 +21,13 @@ from training.errors import TrainingError
 from training.optim import set_rate
 from training.parallel import average, average_gradients, from_first, process_group, rank, world_size
 from training.schedules import warmup_cosine
+from training.throughput import flops_of, peak_flops
 
 Rows = npt.NDArray[np.int64]
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
+COUNTED = 2  # windows whose operations are counted
 
 
 class Task(Protocol):
@@ -86,8 +88,11 @@ class _Run:
 
     def to_its_end(self, asked: list[int]) -> None:
         self._resume()
-        self.started_s = self.saved_s = time.monotonic()
-        self.first = self.step
+        if self.config.compile and self.task.device.type != "cpu":
+            self.task.network.compile()
+        self.peak = peak_flops(self.task.device, self.config.precision) * world_size() if rank() == 0 else 0.0
+        self.started_s = self.saved_s = self.logged_s = time.monotonic()
+        self.first = self.logged = self.step
         bar = tqdm(total=self.steps, initial=self.step, unit="step", disable=rank() > 0)
         progress = self._progress()
         while progress < 1.0 and not asked:
@@ -148,18 +153,34 @@ class _Run:
         loss = float(np.mean(self.losses))
         self.losses.clear()
         if rank() == 0:
-            seconds = time.monotonic() - self.started_s
+            now = time.monotonic()
             line = {
                 "step": self.step,
                 "epoch": round(self.step / self.per_epoch, 3),
                 "minutes": round(self._elapsed_s() / 60, 2),
                 "progress": round(progress, 4),
                 "loss": loss,
-                "ecgs_per_s": round((self.step - self.first) * self.config.batch_size / seconds, 1),
+                "ecgs_per_s": round(self._ecgs(self.first) / (now - self.started_s), 1),
+                "peak_share": float(f"{self._share(progress, now - self.logged_s):.3g}"),
             }
+            line |= self.task.at_epoch()
             with (self.out / LOG).open("a") as file:
-                file.write(json.dumps(line | self.task.at_epoch()) + "\n")
+                file.write(json.dumps(line) + "\n")
+            self.logged, self.logged_s = self.step, time.monotonic()
         return loss
+
+    def _ecgs(self, since: int) -> int:
+        """How many windows were trained on since a step."""
+        return (self.step - since) * self.config.batch_size
+
+    def _share(self, progress: float, seconds: float) -> float:
+        """Share of the device's peak over the steps since the last line, at what a window costs in this phase."""
+        rows, random = self.rows[:COUNTED], np.random.default_rng(0)
+        self.task.network.eval()  # leaves running statistics alone
+        with _autocast(self.task.device, self.config.precision):
+            flops = flops_of(lambda: self.task.loss(rows, random, progress))
+        self.task.optimizer.zero_grad(set_to_none=True)
+        return flops / len(rows) * self._ecgs(self.logged) / seconds / self.peak
 
     def _save(self) -> None:
         self.saved_s = time.monotonic()

@@ -25,6 +25,7 @@ from training.metrics import Figure, auroc, cluster_numbers, figure, macro, resa
 from training.objectives import OBJECTIVES, Objective
 from training.report import markdown_table
 from training.representations import Representations
+from training.sources.catalogue import SPLITS
 from training.state import read_encoder, read_trained
 from training.windows import WindowStore
 
@@ -59,20 +60,32 @@ class Result:
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """What the protocols work on."""
+    """What the protocols work on.
+
+    Attributes:
+        config: of the encoder, of fine-tuning and of the figures.
+        data: with all three splits.
+        start: a pretrained encoder's file, or a bundle; None starts from scratch.
+        out: folder for what is computed.
+        device: `auto`, or a device of torch.
+    """
 
     config: Config
     data: PreparedSet
-    folder: Path
-    start: Path
+    start: Path | None
     out: Path
     device: str
+
+    def __post_init__(self) -> None:
+        if not all(len(self.data.rows(split)) for split in SPLITS):
+            raise TrainingError(f"{self.data.folder} lacks one of the splits {', '.join(SPLITS)}")
 
     def frozen(self) -> Representations:
         """The pretrained encoder's representations."""
         encoder = Encoder(replace(self.config.model.encoder, factorised=True))
         try:
-            encoder.load_state_dict(read_encoder(self.start))
+            if self.start is not None:
+                encoder.load_state_dict(read_encoder(self.start))
         except RuntimeError as error:
             raise TrainingError(f"the encoder has other sizes than [model]: {str(error).splitlines()[-1]}") from None
         return Representations(encoder.to(resolve_device(self.device)), self.data, self.out)
@@ -104,10 +117,7 @@ def run(name: str, config: Config, data: Path, out: Path, *, start: Path, device
     Raises:
         TrainingError: data or a checkpoint that cannot be used.
     """
-    prepared = read_prepared(data)
-    if not all(len(prepared.rows(split)) for split in ("train", "val", "test")):
-        raise TrainingError(f"{data} lacks one of the splits train, val and test")
-    results = list(PROTOCOLS[name](Bench(config, prepared, data, start, out, device)))
+    results = list(PROTOCOLS[name](Bench(config, read_prepared(data), start, out, device)))
     write_results(name, results, out)
     return {"protocol": name, "results": [asdict(one) for one in results]}
 
@@ -154,7 +164,7 @@ def linear_probe(bench: Bench) -> Iterator[Result]:
         Probe("linear probe on mean and deviation", train, deviation=True),
     )
     frozen = bench.frozen()
-    return (_read_off(bench, frozen, probe) for probe in probes)
+    return (read_off(bench, frozen, probe) for probe in probes)
 
 
 def low_shot(bench: Bench) -> Iterator[Result]:
@@ -163,7 +173,7 @@ def low_shot(bench: Bench) -> Iterator[Result]:
     for share, published in PUBLISHED_BY_SHARE.items():
         for seed in SEEDS:
             rows = bench.data.some_rows("train", share, seed)
-            yield _read_off(bench, frozen, Probe(f"{share:.0%} of patients, draw {seed}", rows, published))
+            yield read_off(bench, frozen, Probe(f"{share:.0%} of patients, draw {seed}", rows, published))
 
 
 def fine_tune(bench: Bench) -> Iterator[Result]:
@@ -184,7 +194,8 @@ PROTOCOLS: dict[str, Callable[[Bench], Iterator[Result]]] = {
 }
 
 
-def _read_off(bench: Bench, frozen: Representations, probe: Probe) -> Result:
+def read_off(bench: Bench, frozen: Representations, probe: Probe) -> Result:
+    """The figure of a linear probe; the penalty is the one that does best on val."""
     objective = OBJECTIVES[probe.kind]
     every = (probe.rows, bench.data.rows("val"), bench.data.rows("test"))
     (train, taught), (val, chosen), (test, wanted) = (bench.usable(objective, rows) for rows in every)
@@ -224,7 +235,7 @@ def _softmax_regression(features: Floats, labels: npt.NDArray[np.int8], penalty:
 def _tuned(bench: Bench, name: str, kind: Protocol, published: float) -> Result:
     config = replace(bench.config, finetune=replace(bench.config.finetune, protocol=kind))
     out = bench.out / f"finetune-{kind}"
-    finetune.run(config, bench.folder, out, device=bench.device, start=bench.start)
+    finetune.run(config, bench.data.folder, out, device=bench.device, start=bench.start)
     return tuned_result(bench, name, out, published)
 
 

@@ -81,6 +81,7 @@ def test_the_log_has_a_line_an_epoch(tmp_path: Path) -> None:
     assert lines[-1]["loss"] < lines[0]["loss"]
     assert lines[-1]["probe"] == 1.0
     assert lines[-1]["progress"] == 1.0
+    assert all(0.0 < line["peak_share"] < 1.0 for line in lines)
 
 
 def test_the_clock_ends_a_run(tmp_path: Path) -> None:
@@ -162,7 +163,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
         )
         for rank in range(2)
     ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
     train(Line(), np.arange(64), CONFIG, tmp_path / "one")
     pair, one = (
         [json.loads(line)["loss"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]

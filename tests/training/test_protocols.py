@@ -1,6 +1,7 @@
 """Protocols run from one command, share what was computed, and stand beside what was published."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +9,18 @@ import pytest
 import torch
 
 from model.nn.encoder import Encoder
+from training import ablation
+from training.ablation import ABLATIONS
 from training.checkpoint import write_checkpoint
 from training.cli import main
-from training.config import Config, FinetuneConfig, ModelConfig
+from training.config import Config, FinetuneConfig, ModelConfig, PretrainConfig
 from training.dataset import INDEX, INDEX_COLUMNS, LABELS, META, WINDOWS, read_prepared
 from training.protocols import PROTOCOLS, run
 from training.representations import Representations
 
 CONFIG = Config(
-    model=ModelConfig(dim=16, depth=1, heads=2, predictor_dim=16, predictor_depth=1, predictor_heads=2),
+    model=ModelConfig(dim=16, depth=1, heads=2, predictor_dim=16, predictor_depth=1, predictor_heads=2, detail=False),
+    pretrain=PretrainConfig(epochs=1, batch_size=16, crop_patches=10),
     finetune=FinetuneConfig(epochs=1, batch_size=16, crop_patches=10, min_positives=5),
 )
 COUNT = 120
@@ -94,12 +98,35 @@ def test_representations_are_computed_once(data: Path, tmp_path: Path) -> None:
     assert not np.allclose(Representations(encoder, prepared, tmp_path).of(np.array([3, 7])), first)
 
 
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_gives_both_arms_the_same_minutes(name: str, data: Path, tmp_path: Path) -> None:
+    results = _results(ablation.run(name, CONFIG, data, tmp_path, minutes=0.02, device="cpu"))
+    assert len(results) == 2
+    assert all(" ECGs seen" in str(one["protocol"]) for one in results)
+    stages = {"pretrain", "finetune"}
+    ran = [stages & {path.name for path in (tmp_path / f"arm{number}").iterdir()} for number in (0, 1)]
+    assert ran == ([stages, {"finetune"}] if name == "scratch" else [{"pretrain"}, {"pretrain"}])
+    assert len((tmp_path / f"ablation-{name}.md").read_text().splitlines()) == 4
+
+
+def test_the_arms_of_an_ablation_differ_in_one_thing() -> None:
+    for arms in ABLATIONS.values():
+        first, second = (asdict(arm.config) | {"pretrained": arm.pretrained} for arm in arms(CONFIG))
+        sections = [name for name in first if first[name] != second[name]]
+        assert len(sections) == 1
+        if sections != ["pretrained"]:
+            assert sum(first[sections[0]][key] != second[sections[0]][key] for key in first[sections[0]]) == 1
+
+
 def test_the_command_line_offers_every_protocol(
     data: Path, start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
         main(["protocol", "--help"])
     assert "{" + ",".join(PROTOCOLS) + "}" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["ablation", "--help"])
+    assert "{" + ",".join(ABLATIONS) + "}" in capsys.readouterr().out
     arguments = ["protocol", "low-shot", "--config", "tiny", "--data", str(data), "--from", str(start)]
     assert main([*arguments, "--out", str(tmp_path)]) == 2
     assert "the encoder has other sizes than [model]" in capsys.readouterr().err
