@@ -18,6 +18,7 @@ _SETTLE_S = 4.0  # of signal to either side, in which the filters come to rest
 _UNCALIBRATED = frozenset({"unit_by_format", "gain_by_format"})
 _PLAUSIBLE_MV = (0.03, 1.0)  # root mean square of an ECG
 _TYPICAL_MV = 0.2
+_AT_ENDS, _END = 0.1, 0.002  # so much of the time so near both ends of its range is a lead that is clipped, or no ECG
 
 
 class LeadNetwork(Protocol):
@@ -62,10 +63,20 @@ def _windows(recording: Recording, spec: InputSpec) -> Iterator[tuple[list[float
         frames = [round((start_s - begins_s) * spec.sampling_hz) for start_s in group_s]
         short = frames[-1] + spec.samples - piece_mv.shape[1]
         padded_mv = np.pad(piece_mv, ((0, 0), (0, max(short, 0))))
-        yield (
-            [begins_s + frame / spec.sampling_hz for frame in frames],
-            np.stack([padded_mv[:, frame : frame + spec.samples] for frame in frames]),
-        )
+        windows_mv = np.stack([padded_mv[:, frame : frame + spec.samples] for frame in frames])
+        begin_s = [begins_s + frame / spec.sampling_hz for frame in frames]
+        for window_mv, start_s in zip(windows_mv, begin_s, strict=True):
+            window_mv[_clipped(recording, start_s, start_s + spec.window_s)] = 0.0
+        yield begin_s, windows_mv
+
+
+def _clipped(recording: Recording, from_s: float, to_s: float) -> npt.NDArray[np.bool_]:
+    """Which leads are at both ends of their range for long, (lead,)."""
+    raw_mv = recording.signal_mv[:, round(from_s * recording.sampling_hz) : round(to_s * recording.sampling_hz)]
+    low, high = raw_mv.min(axis=1, keepdims=True), raw_mv.max(axis=1, keepdims=True)
+    near = _END * (high - low)
+    ends = np.minimum((raw_mv >= high - near).mean(axis=1), (raw_mv <= low + near).mean(axis=1))
+    return np.asarray(ends >= _AT_ENDS)
 
 
 def _scaled(signal_mv: npt.NDArray[np.float32], recording: Recording) -> npt.NDArray[np.float32]:

@@ -55,7 +55,13 @@ class MethodFigures:
 
 
 def run(
-    data: Path, *, out: Path, waves: Path | None = None, bundle: Path | None = None, pictures: int = 6
+    data: Path,
+    *,
+    out: Path,
+    waves: Path | None = None,
+    bundle: Path | None = None,
+    pictures: int = 6,
+    classical: int = 0,
 ) -> dict[str, Any]:
     """Compare the wave head with neurokit2; `out` gets report.json, report.md and pictures.
 
@@ -65,6 +71,7 @@ def run(
         waves: folder of a cross-validated run: each record is judged by the head that never saw it.
         bundle: judged as it is served, encoder included; a bundle that was trained on these records flatters itself.
         pictures: how many records are drawn.
+        classical: how many records neurokit2 sees, evenly spread, since it is slow; 0 for all.
 
     Raises:
         TrainingError: neither `waves` nor `bundle`, or a run without folds.
@@ -72,23 +79,33 @@ def run(
     """
     records = list(read_ludb(data))
     ours = _ours(records, waves, bundle)
-    methods: dict[str, Sequence[Method]] = {
-        **ours,
-        "neurokit2 prominence": [partial(second_opinion.delineate, method="prominence", whole=False)] * len(records),
-        "neurokit2 dwt": [partial(second_opinion.delineate, method="dwt", whole=False)] * len(records),
-    }
     out.mkdir(parents=True, exist_ok=True)
     figures: dict[str, MethodFigures] = {}
-    for name, by_record in methods.items():
+    for name, by_record in ours.items():
         figures[name], found = _measured(records, by_record)
-        for at in np.linspace(0, len(records) - 1, pictures).astype(int) if name == next(iter(methods)) else ():
+        for at in _spread(len(records), pictures) if len(figures) == 1 else ():
             write_picture(records[at], found[at], out / f"{records[at].name}.png")
+    some = [records[at] for at in _spread(len(records), classical or len(records))]
+    for name, method in _classical().items():
+        figures[f"{name}, {len(some)} records"], _ = _measured(some, [method] * len(some))
     body = {name: asdict(one) for name, one in figures.items()}
     (out / "report.json").write_text(json.dumps(body, indent=2) + "\n")
     table = table_of(figures)
     (out / "report.md").write_text(table, encoding="utf-8")
     sys.stdout.write(table)
     return {"records": len(records), "methods": list(figures)}
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """So many places, evenly from the first to the last."""
+    return sorted({round(at) for at in np.linspace(0, count - 1, min(wanted, count)).tolist()})
+
+
+def _classical() -> dict[str, Method]:
+    return {
+        "neurokit2 prominence": partial(second_opinion.delineate, method="prominence", whole=False),
+        "neurokit2 dwt": partial(second_opinion.delineate, method="dwt", whole=False),
+    }
 
 
 def _ours(records: Sequence[MarkedRecord], waves: Path | None, bundle: Path | None) -> dict[str, Sequence[Method]]:

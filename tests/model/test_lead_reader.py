@@ -11,7 +11,7 @@ from model.signal.spec import SPEC
 
 
 class Spikes:
-    """Calls 80 ms around every upright spike a QRS."""
+    """Calls 80 ms around every upright spike a QRS, and what lies 200 to 360 ms after it a T."""
 
     def __init__(self) -> None:
         self.largest: tuple[int, ...] = (0, 0, 0)
@@ -21,12 +21,11 @@ class Spikes:
         self.largest = max(self.largest, windows.shape)
         high = windows[..., ::2] > 0.1
         label = np.zeros(high.shape, np.uint8)
-        distance = np.full((*high.shape[:2], 2, high.shape[2]), 127, np.int8)
+        distance = np.zeros((*high.shape[:2], 2, high.shape[2]), np.int8)
         for window, lead in np.ndindex(high.shape[:2]):
             for frame in np.flatnonzero(high[window, lead] & ~np.roll(high[window, lead], 1)).tolist():
                 label[window, lead, max(frame - 5, 0) : frame + 5] = 2
-        edges = np.arange(high.shape[2]) * 0
-        distance[:] = edges.astype(np.int8)
+                label[window, lead, frame + 25 : frame + 45] = 3
         return {
             "wave_label": label,
             "wave_probability": np.full(high.shape, 250, np.uint8),
@@ -50,7 +49,7 @@ def waves_of(recording: Recording) -> Waves:
 @pytest.mark.parametrize("duration_s", [4.0, 10.0, 23.3, 150.0])
 def test_every_beat_is_found_once_at_its_time(hz: float, duration_s: float) -> None:
     for lead in waves_of(spiky(duration_s, hz)).values():
-        peaks_ms = np.array([wave.peak_ms for wave in lead])
+        peaks_ms = np.array([wave.peak_ms for wave in lead if wave.wave == "QRS"])
         expected_ms = np.arange(500.0, 1000.0 * duration_s - 100.0, 800.0)
         assert len(peaks_ms) == len(expected_ms)
         np.testing.assert_allclose(peaks_ms, expected_ms, atol=6.0)
@@ -63,8 +62,8 @@ def test_a_long_recording_is_seen_a_few_windows_at_a_time() -> None:
 
 
 def test_a_scale_that_the_file_does_not_give_does_not_matter() -> None:
-    plain, tiny, huge = (waves_of(spiky(20.0, scale=scale))["b"] for scale in (1.0, 1e-3, 1e3))
-    assert len(plain) == len(tiny) == len(huge) == 25
+    for scale in (1.0, 1e-3, 1e3):
+        assert sum(wave.wave == "QRS" for wave in waves_of(spiky(20.0, scale=scale))["b"]) == 25
 
 
 @pytest.mark.parametrize("samples", [1, 2, 40])

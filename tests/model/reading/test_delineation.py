@@ -79,7 +79,7 @@ def test_the_peak_lies_between_samples() -> None:
 
 
 def test_confidence_is_the_mean_probability() -> None:
-    assert one_window(outputs_of(beats(1000.0), confidence=0.8))[0].confidence == pytest.approx(0.8, abs=0.01)
+    assert one_window(outputs_of(beats(1000.0), confidence=0.98))[0].confidence == pytest.approx(0.98, abs=0.01)
 
 
 def test_short_doubt_inside_a_wave_does_not_split_it() -> None:
