@@ -10,7 +10,7 @@ from training.errors import TrainingError
 from training.loop import LOG
 
 CARD = "MODEL_CARD.md"
-STAGES = ("pretrain", "finetune", "waves")
+STAGES = ("pretrain", "finetune", "further", "waves")  # further: a fine-tuning that went on from a whole network
 
 HEADLINE = (
     ("super_auroc", "superclasses, macro AUROC"),
@@ -34,7 +34,8 @@ def run(bundle: Path, runs: Path, *, note: str = "") -> dict[str, object]:
 
     Args:
         bundle: its folder, exported, calibrated and scored with `evaluate --into-bundle`.
-        runs: folder of the runs that made it: `pretrain`, `finetune` and, where there was one, `waves`.
+        runs: folder of the runs that made it: `pretrain`, `finetune`, and `further` (a `finetune --whole`) and `waves`
+            where there were any.
         note: what a reader should know besides, such as what an ablation showed.
 
     Raises:
