@@ -30,6 +30,8 @@ from model.signal.recording import Recording, require_rate
 
 MAX_NAME = 32  # characters of a lead's name
 MAX_PARTS = 20_000  # strings, lists and objects of a body
+MAX_NUMBERS = 1_000_000  # of 32 bytes each while they are lists: 12 leads of 2.7 minutes at 500 Hz
+MAX_JSON_BYTES = 20 * 2**20  # 12 leads of 5 minutes at 2000 Hz as base64
 _STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?')  # and the colon that makes it a key
 
 
@@ -48,7 +50,7 @@ def decode_json(body: bytes, limits: Limits = SERVICE_LIMITS) -> Recording:
         TooLargeError: over the limits, or of more parts than a recording has.
     """
     limits.require_body(len(body))
-    _require_few_parts(body)
+    _require_little(body)
     fields = _parsed(body)
     sampling_hz = _sampling_hz(fields)
     leads = _leads(fields, limits)
@@ -165,11 +167,16 @@ def _stacked(rows: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return np.stack(rows)
 
 
-def _require_few_parts(body: bytes) -> None:
-    """Raise for more strings, lists and objects than a recording has any use for, before they are built."""
+def _require_little(body: bytes) -> None:
+    """Raise for more bytes, strings, lists, objects or numbers than fit in 64 MB, before they are built."""
+    if len(body) > MAX_JSON_BYTES:
+        raise TooLargeError(f"got {len(body)} bytes of JSON, wanted at most {MAX_JSON_BYTES}")
     parts = body.count(b'"') // 2 + body.count(b"[") + body.count(b"{")
     if parts > MAX_PARTS:
         raise TooLargeError(f"got {parts} strings, lists and objects in one body, wanted at most {MAX_PARTS}")
+    numbers = body.count(b",") + 1
+    if numbers > MAX_NUMBERS:
+        raise TooLargeError(f"got {numbers} numbers in one body, wanted at most {MAX_NUMBERS}; base64 leads hold more")
 
 
 def _require_keys_once(body: bytes, fields: Mapping[str, Any]) -> None:

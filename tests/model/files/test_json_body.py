@@ -143,6 +143,11 @@ def test_refusals(data: bytes, code: str) -> None:
     assert code_of(data) == code
 
 
+def test_more_than_fits_in_little_memory_is_refused_before_it_is_parsed() -> None:
+    assert code_of(lead([0]).replace(b"[0]", b"[" + b"0," * 1_000_000 + b"0]")) == "too_large"
+    assert code_of(body(note="x" * 20 * 2**20)) == "too_large"
+
+
 def test_limits() -> None:
     assert code_of(body(), Limits(body_bytes=10)) == "too_large"
     assert code_of(body(leads={f"L{number}": [1] for number in range(17)})) == "too_large"
