@@ -95,6 +95,15 @@ def compiled(network: ServedNetwork, device: str, dtype: torch.dtype) -> Run:
     return run
 
 
+def why_not(run: Run) -> str:
+    """Why a compiled network cannot run on this machine; empty where it can."""
+    try:
+        run(np.zeros((1, len(SPEC.leads), SPEC.samples), np.float32))
+    except Exception as error:  # noqa: BLE001 - a compiler, a driver or a cache: the engine is measured all the same
+        return type(error).__name__
+    return ""
+
+
 def rows(run: Run, torch_run: Run | None, *, largest: int, seconds: float) -> Iterator[Row]:
     """Every bucket up to the largest."""
     for count in buckets_of(largest):
@@ -131,6 +140,9 @@ def _measured(bundle: Path, options: argparse.Namespace) -> Iterator[str]:
     yield f"{name}; {bundle.name}, {engine.variant} on {engine.device}; {flops / 1e9:.2f} GFLOP an ECG"
     yield f"matrix peak {peak / 1e12:.2f} TFLOP/s in {str(dtype).removeprefix('torch.')}; torch {torch.__version__}"
     torch_run = compiled(network, on, dtype) if options.compile else None
+    if torch_run and (reason := why_not(torch_run)):
+        yield f"torch does not compile here: {reason}"
+        torch_run = None
     measured = rows(engine.run, torch_run, largest=options.largest, seconds=options.seconds)
     yield from ("", *table(list(measured), flops, peak))
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from tests.bench.device import PEAK_SIZE, Row, best_s, matrix_peak, rows, table
+from tests.bench.device import PEAK_SIZE, Row, best_s, matrix_peak, rows, table, why_not
 
 
 def test_every_bucket_is_measured_alone_and_beside_torch() -> None:
@@ -24,6 +24,14 @@ def test_every_bucket_is_measured_alone_and_beside_torch() -> None:
 def test_the_share_is_of_the_matrix_peak() -> None:
     lines = list(table([Row(32, 100.0, 50.0), Row(1, 10.0, None)], flops=2_000_000_000, peak=1e12))
     assert lines[2:] == ["| 32 | 100.0 | 20.0% | 50.0 | 2.00 |", "| 1 | 10.0 | 2.0% |  |  |"]
+
+
+def test_torch_that_does_not_compile_is_left_out_and_said() -> None:
+    def broken(windows: npt.NDArray[np.float32]) -> None:
+        raise RuntimeError("no compiler")
+
+    assert why_not(broken) == "RuntimeError"
+    assert why_not(lambda windows: windows) == ""
 
 
 def test_a_peak_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
