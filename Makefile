@@ -31,10 +31,11 @@ bench: $(DEV)/.installed $(PEERS) ## measure beside LitServe, MLServer, BentoML 
 bench-gpu: $(DEV)/.installed ## measure the engine alone on an NVIDIA card, by bucket and beside torch (BENCH="--size base")
 	$(DEV)/bin/python -m tests.bench.device $(BENCH)
 
-stress: $(DEV)/.installed ## ten times the load, twenty restarts, twenty reloads, on the bundled model; minutes
+stress: $(DEV)/.installed ## twenty reloads and restarts, ten times the load, 30,000 mixed ECGs; an hour
 	$(DEV)/bin/python -m tests.stress.reloads
 	$(DEV)/bin/python -m tests.stress.restarts
 	$(DEV)/bin/python -m tests.stress.overload
+	STRESS_ECGS=30000 $(DEV)/bin/python -m pytest tests/stress/test_mixed.py
 
 fuzz: $(DEV)/.installed ## thousands of requests that the OpenAPI description allows or forbids; minutes
 	SCHEMA_EXAMPLES=2000 $(DEV)/bin/python -m pytest tests/service/test_schema.py
