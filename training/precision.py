@@ -28,6 +28,7 @@ def to_int8(model: onnx.ModelProto) -> onnx.ModelProto:
     The scale of an input is that of its whole batch, so an ECG must be alone in it.
     """
     ready = _folded(model)
+    ready.graph.ClearField("value_info")  # shapes from before the folding; newer quantisers refuse what has changed
     add_pre_process_metadata(ready)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "int8.onnx"
