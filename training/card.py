@@ -10,7 +10,8 @@ from training.errors import TrainingError
 from training.loop import LOG
 
 CARD = "MODEL_CARD.md"
-STAGES = ("pretrain", "finetune", "further", "waves")  # further: a fine-tuning that went on from a whole network
+# further: a fine-tuning that went on from a whole network; second: a detail path of its own, merged with that.
+STAGES = ("pretrain", "finetune", "further", "second", "waves")
 
 HEADLINE = (
     ("super_auroc", "superclasses, macro AUROC"),
@@ -34,8 +35,8 @@ def run(bundle: Path, runs: Path, *, note: str = "") -> dict[str, object]:
 
     Args:
         bundle: its folder, exported, calibrated and scored with `evaluate --into-bundle`.
-        runs: folder of the runs that made it: `pretrain`, `finetune`, and `further` (a `finetune --whole`) and `waves`
-            where there were any.
+        runs: folder of the runs that made it: `pretrain`, `finetune`, and `further` (a `finetune --whole`), `second`
+            (merged with it) and `waves` where there were any.
         note: what a reader should know besides, such as what an ablation showed.
 
     Raises:
@@ -93,7 +94,9 @@ def _lines(bundle: Bundle, logs: dict[str, list[dict[str, Any]]], note: str) -> 
 
 def _made_of(manifest: Manifest, logs: dict[str, list[dict[str, Any]]]) -> list[str]:
     model, data = manifest.training["config"]["model"], manifest.data
-    path = " beside a convolutional path over the raw window" if model["detail"] else ""
+    paths = model.get("detail_paths", 1) if model["detail"] else 0
+    path = ("", " beside a convolutional path over the raw window")[min(paths, 1)]
+    path += f" ({paths} of them, trained apart)" if paths > 1 else ""
     waves = " A wave head in the same graph marks P, QRS and T in all 12 leads." if manifest.wave_leads else ""
     lines = [
         f"ECG-JEPA: {model['depth']} blocks of width {model['dim']} with {model['heads']} heads under Cross-Pattern "

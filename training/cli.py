@@ -19,6 +19,7 @@ MODULES = {
     "prepare": "training.prepare",
     "pretrain": "training.pretrain",
     "finetune": "training.finetune",
+    "merge": "training.merge",
     "protocol": "training.protocols",
     "ablation": "training.ablation",
     "waves": "training.waves",
@@ -220,6 +221,10 @@ def _bundle_and_data(add: Callable[..., argparse.Action], *, split: str) -> None
 
 
 def _bundle_stages(stages: Stages) -> None:
+    add = _stage(stages, "merge", "put the detail paths of networks that learned apart side by side in one")
+    add("--from", dest="start", type=Path, required=True, help="network or bundle whose encoder stays")
+    add("--with", dest="others", type=Path, nargs="+", required=True, help="networks of finetune.detail_alone=1")
+    add("--out", type=Path, required=True, help="checkpoint to write")
     add = _stage(stages, "export", "write a bundle from a checkpoint", configured=True)
     add("--from", dest="start", type=Path, required=True, help="fine-tuned checkpoint")
     add("--data", type=Path, required=True, help="prepared folder, for parity on real records")

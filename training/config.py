@@ -31,6 +31,7 @@ class ModelConfig:
         factorised: row and column attention under one softmax instead of dense attention under a mask.
         cropa: False opens every key to every query, for the ablation.
         detail: the head's convolutional path over the raw window beside the tokens.
+        detail_paths: how many such paths stand side by side; `merge` makes several of one each.
     """
 
     dim: int = 128
@@ -42,6 +43,7 @@ class ModelConfig:
     factorised: bool = True
     cropa: bool = True
     detail: bool = True
+    detail_paths: int = 1
 
     @property
     def encoder(self) -> EncoderConfig:
@@ -52,6 +54,11 @@ class ModelConfig:
     def predictor(self) -> PredictorConfig:
         """Sizes of the predictor."""
         return PredictorConfig(self.predictor_dim, self.predictor_depth, self.predictor_heads)
+
+    @property
+    def paths(self) -> int:
+        """Detail paths of the head."""
+        return self.detail_paths if self.detail else 0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from model.nn.network import EcgNetwork
+from model.nn.network import DetailAlone, EcgNetwork
 from model.signal.spec import SPEC
 from training.augment import augment, crop
 from training.checkpoint import write_checkpoint
@@ -47,7 +47,7 @@ class FinetuneTask:
         torch.manual_seed(stage.seed)
         self.stage = stage
         self.objective = OBJECTIVES[stage.protocol]
-        self.network = EcgNetwork(model.encoder, len(self.keys), detail=model.detail, dropout=stage.dropout)
+        self.network = EcgNetwork(model.encoder, len(self.keys), detail=model.paths, dropout=stage.dropout)
         self.network.to(self.device)
         scales = {"encoder.": stage.encoder_rate}
         scales |= {
@@ -129,7 +129,7 @@ class FinetuneTask:
     def score(self, split: Any) -> dict[str, float]:
         """Macro AUROC of each group that has any, records of several windows by their mean logit."""
         records = self.data.rows(split)
-        logits = predict_records(self.averaged, self.windows, self.data, records)
+        logits = predict_records(self._scored(), self.windows, self.data, records)
         labels = self.data.labels_of(self.keys)[records]
         usable = self.objective.usable(labels)
         scores = self.objective.scores(logits)
@@ -142,6 +142,11 @@ class FinetuneTask:
             for wanted, figure in FIGURES.items()
             if any(group == wanted for group, _ in defined)
         }
+
+    def _scored(self) -> nn.Module:
+        """The averaged network as it learns just now: while the detail path learns alone, it is scored alone."""
+        averaged = self.averaged.module
+        return DetailAlone(averaged.get_submodule("head")) if self.progress < self.stage.detail_alone else averaged
 
     def _keep(self, figures: dict[str, float]) -> None:
         state = {"network": self.averaged.module.state_dict(), "keys": list(self.keys)}

@@ -37,7 +37,7 @@ class Trained:
     def network(self, *, factorised: bool = False) -> EcgNetwork:
         """The network in evaluation mode, in one of the two forms of attention."""
         sizes: EncoderConfig = replace(self.config.model.encoder, factorised=factorised)
-        network = EcgNetwork(sizes, len(self.keys), detail=self.config.model.detail)
+        network = EcgNetwork(sizes, len(self.keys), detail=self.config.model.paths)
         network.load_state_dict(self.weights)
         return network.eval()
 
@@ -109,7 +109,7 @@ def bundle_weights(bundle: Bundle) -> dict[str, Tensor]:
 def _from_bundle(bundle: Bundle) -> Trained:
     config = parse_config(bundle.manifest.training["config"])
     keys = tuple(statement.key for statement in bundle.statements)
-    wanted = EcgNetwork(config.model.encoder, len(keys), detail=config.model.detail).state_dict()
+    wanted = EcgNetwork(config.model.encoder, len(keys), detail=config.model.paths).state_dict()
     found = bundle_weights(bundle)
     found |= {name: value for name, value in wanted.items() if name.endswith("num_batches_tracked")}
     if missing := wanted.keys() - found.keys():

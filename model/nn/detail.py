@@ -9,6 +9,8 @@ from torch import Tensor, nn
 # (width, kernel, stride) of each block; 250 Hz in, about 8 Hz out.
 BLOCKS = ((64, 7, 2), (96, 5, 2), (96, 5, 1), (160, 5, 2), (160, 5, 1), (256, 3, 2), (256, 3, 1))
 STEM = (48, 15, 2)
+DETAIL_DIM = 2 * BLOCKS[-1][0]
+"""Length of the vector that one path makes of a window."""
 
 
 class ResidualBlock(nn.Module):
@@ -42,9 +44,22 @@ class DetailPath(nn.Module):
         self.blocks = nn.Sequential(
             *(ResidualBlock(inputs, *block) for inputs, block in zip(widths, BLOCKS, strict=False))
         )
-        self.dim = 2 * widths[-1]
+        self.dim = DETAIL_DIM
 
     def forward(self, windows: Tensor) -> Tensor:
         """(B, L, S) to (B, dim)."""
         features: Tensor = self.blocks(torch.relu(self.norm(self.stem(windows))))  # (B, C, T)
         return torch.cat([features.mean(dim=-1), features.amax(dim=-1)], dim=1)
+
+
+class DetailPaths(nn.Module):
+    """Detail paths that learned apart, side by side: an ensemble that shares everything else of its network."""
+
+    def __init__(self, leads: int, count: int) -> None:
+        super().__init__()
+        self.paths = nn.ModuleList(DetailPath(leads) for _ in range(count))
+        self.dim = count * DETAIL_DIM
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """(B, L, S) to (B, dim), path by path."""
+        return torch.cat([path(windows) for path in self.paths], dim=1)

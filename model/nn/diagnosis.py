@@ -4,20 +4,20 @@ import torch
 from torch import Tensor, nn
 
 from model.nn.config import EncoderConfig
-from model.nn.detail import DetailPath
+from model.nn.detail import DetailPath, DetailPaths
 from model.nn.pooling import AttentionPool
 
 POOL_HEADS = 8
 
 
 class DiagnosisHead(nn.Module):
-    """Attention pooling of the tokens, beside the detail path, then one linear layer."""
+    """Attention pooling of the tokens, beside the detail path or paths, then one linear layer."""
 
-    def __init__(self, config: EncoderConfig, statements: int, *, detail: bool = True, dropout: float = 0.0) -> None:
+    def __init__(self, config: EncoderConfig, statements: int, *, detail: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
         self.width = config.dim
         self.pool = AttentionPool(config.dim, POOL_HEADS)
-        self.detail = DetailPath(config.leads) if detail else None
+        self.detail = _build_detail(config.leads, detail)
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(config.dim + (self.detail.dim if self.detail else 0), statements)
         nn.init.zeros_(self.linear.weight)
@@ -37,3 +37,10 @@ class DiagnosisHead(nn.Module):
         if self.detail is not None:
             embedding = torch.cat([embedding, self.detail(windows)], dim=1)  # (B, E)
         return self.linear(self.dropout(embedding)), embedding
+
+
+def _build_detail(leads: int, paths: int) -> DetailPath | DetailPaths | None:
+    """No path, one, or several side by side."""
+    if paths > 1:
+        return DetailPaths(leads, paths)
+    return DetailPath(leads) if paths else None

@@ -13,7 +13,7 @@ DIAGNOSIS_OUTPUTS = ("logits", "embedding")
 class EcgNetwork(nn.Module):
     """Windows to logits and embedding."""
 
-    def __init__(self, config: EncoderConfig, statements: int, *, detail: bool = True, dropout: float = 0.0) -> None:
+    def __init__(self, config: EncoderConfig, statements: int, *, detail: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
         self.encoder = Encoder(config)
         self.head = DiagnosisHead(config, statements, detail=detail, dropout=dropout)
@@ -22,6 +22,23 @@ class EcgNetwork(nn.Module):
         """Logits (B, C) and embedding (B, E) of windows (B, L, S); `start` is the first patch's position of a crop."""
         tokens = self.encoder(windows, None, start)
         output: tuple[Tensor, Tensor] = self.head(tokens, windows)
+        return output
+
+
+class DetailAlone(nn.Module):
+    """A diagnosis head whose detail path answers without the encoder's tokens.
+
+    Args:
+        head: the `DiagnosisHead` of a network.
+    """
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, C) and embedding (B, E), the tokens' part of it zero, of windows (B, L, S)."""
+        output: tuple[Tensor, Tensor] = self.head(None, windows)
         return output
 
 

@@ -17,6 +17,7 @@ def test_the_sizes_that_ship() -> None:
     assert {name: (one.dim, one.depth, one.heads) for name, one in sizes.items()} == {
         "nano": (128, 6, 4),
         "nano-further": (128, 6, 4),
+        "nano-second": (128, 6, 4),
         "tiny": (192, 12, 3),
         "small": (384, 12, 6),
         "base": (768, 12, 16),
@@ -63,7 +64,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
 def test_an_unknown_configuration_names_those_that_ship() -> None:
     with pytest.raises(
         TrainingError,
-        match=r"no configuration huge; give a \.toml file or one of base, nano, nano-further, small, tiny",
+        match=r"no configuration huge; give a \.toml file or one of base, nano, nano-further, nano-second, small, tiny",
     ):
         read_config("huge")
 

@@ -86,15 +86,24 @@ def test_each_phase_trains_its_part(tmp_path: Path, progress: float, trained: st
     task = _task(tmp_path, detail_alone=0.3, frozen=0.6, crop_patches=25)
     torch.nn.init.normal_(task.network.head.linear.weight)
     torch.autograd.backward(task.loss(np.arange(6), np.random.default_rng(0), progress))
-    network = task.network
-    assert network.head.detail is not None
-    learned = {
-        "detail": network.head.detail.stem.weight.grad is not None,
-        "head": network.head.pool.score.weight.grad is not None,
-        "encoder": network.encoder.embed.weight.grad is not None,
-    }
+    first = {"detail": "head.detail.stem", "head": "head.pool.score", "encoder": "encoder.embed"}
+    learned = {part: task.network.get_parameter(f"{name}.weight").grad is not None for part, name in first.items()}
     order = ("detail", "head", "encoder")
     assert learned == {name: order.index(name) <= order.index(trained) for name in order}
+
+
+def test_a_detail_path_that_learns_alone_is_scored_without_the_encoder(tmp_path: Path) -> None:
+    task = _task(tmp_path, detail_alone=0.5)
+    torch.nn.init.normal_(task.averaged.module.get_parameter("head.linear.weight"))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the encoder was asked")
+
+    task.averaged.module.get_submodule("encoder").register_forward_pre_hook(refuse)
+    assert 0.0 <= task.score("val")["super_auroc"] <= 1.0
+    task.after_step(0.7)
+    with pytest.raises(AssertionError, match="the encoder was asked"):
+        task.score("val")
 
 
 def test_an_encoder_of_other_sizes_is_refused_in_one_line(tmp_path: Path) -> None:
