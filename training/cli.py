@@ -229,7 +229,7 @@ def _bundle_stages(stages: Stages) -> None:
     add("--from", dest="start", type=Path, required=True, help="fine-tuned checkpoint")
     add("--data", type=Path, required=True, help="prepared folder, for parity on real records")
     add("--out", type=Path, required=True, help="folder of the bundle")
-    add("--waves", type=Path, help="checkpoint of the wave head")
+    add("--waves", type=Path, help="checkpoint of the wave head, or a bundle that has one")
     add = _stage(stages, "card", "write the model card of a scored bundle, and the logs of its runs beside it")
     add("--bundle", type=Path, required=True, help="folder with manifest.json")
     add("--runs", type=Path, required=True, help="folder that holds the runs pretrain, finetune and waves")

@@ -47,7 +47,8 @@ def run(config: Config, *, start: Path, data: Path, out: Path, waves: Path | Non
         start: the checkpoint, or a bundle to export anew.
         data: the prepared folder it was trained on; parity is measured on its val records.
         out: folder of the bundle; must not exist yet.
-        waves: checkpoint of the wave head; without it a bundle that is exported anew keeps its own.
+        waves: checkpoint of the wave head, or a bundle that has one; without it a bundle that is exported anew keeps
+            its own.
 
     Returns:
         The folder, and the parity of each variant.
@@ -94,10 +95,12 @@ def kept_variants(variants: dict[str, Variant], losses: dict[str, float], folder
 
 
 def read_wave_head(start: Path, waves: Path | None) -> TwelveLeadHead | None:
-    """The wave head of its own checkpoint, else the one of the bundle that is exported anew; None without either."""
+    """The wave head of its own checkpoint or bundle, else of the bundle that is exported anew; None without either."""
     from training.waves import read_head
 
-    net = read_head(waves) if waves else read_wave_net(start)
+    net = read_wave_net(waves or start)
+    if net is None and waves is not None:
+        net = read_head(waves)
     return TwelveLeadHead(net) if net else None
 
 

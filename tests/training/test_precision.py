@@ -106,6 +106,13 @@ def test_a_bundle_gives_back_its_network_and_its_wave_head(bundle: Bundle) -> No
         np.testing.assert_allclose(values.numpy(), read_self_test(bundle)[name], atol=1e-5)
 
 
+def test_a_network_is_exported_with_the_wave_head_of_a_bundle(bundle: Bundle, tmp_path: Path) -> None:
+    head = export.read_wave_head(tmp_path / "network.pt", bundle.folder)
+    assert head is not None
+    assert head.net.config == HEAD
+    assert export.read_wave_head(tmp_path / "network.pt", None) is None
+
+
 def test_an_unknown_variant_is_refused() -> None:
     with pytest.raises(TrainingError, match="unknown variant masked-fp8; one of masked-fp32"):
         export.variant_of("masked-fp8", Path("nowhere"))
