@@ -122,12 +122,14 @@ class PretrainConfig(AugmentConfig, LoopConfig):
     Attributes:
         masking: which patches are hidden.
         momentum_start: of the target encoder; it rises on a line to 1.
+        drop_path: stochastic depth of the context encoder, rising on a line from the first block's 0 to this.
         probe_records: train records of the linear probe that picks the checkpoint on val; 0 keeps the last.
     """
 
     epochs: float = 100.0
     masking: Masking = "random"
     momentum_start: float = 0.996
+    drop_path: float = 0.0
     probe_records: int = 0
 
 

@@ -1,7 +1,5 @@
 """Joint-embedding prediction: a context encoder, a target encoder that follows it, and the predictor between them."""
 
-import copy
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,13 +10,20 @@ from model.nn.predictor import Predictor
 
 
 class Jepa(nn.Module):
-    """Predicts the target encoder's view of hidden patches from the context encoder's view of the visible ones."""
+    """Predicts the target encoder's view of hidden patches from the context encoder's view of the visible ones.
 
-    def __init__(self, encoder: EncoderConfig, predictor: PredictorConfig) -> None:
+    Args:
+        encoder: sizes of both encoders.
+        predictor: sizes of the predictor.
+        drop_path: stochastic depth of the context encoder; the target always goes through all of its blocks.
+    """
+
+    def __init__(self, encoder: EncoderConfig, predictor: PredictorConfig, drop_path: float = 0.0) -> None:
         super().__init__()
-        self.encoder = Encoder(encoder)
+        self.encoder = Encoder(encoder, drop_path)
         self.predictor = Predictor(predictor, encoder)
-        self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
+        self.target_encoder = Encoder(encoder).requires_grad_(False)
+        self.target_encoder.load_state_dict(self.encoder.state_dict())
 
     def forward(self, windows: Tensor, visible: Tensor, hidden: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
         """Predicted and target representations of the hidden patches.

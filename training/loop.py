@@ -131,6 +131,7 @@ class _Run:
         total = 0.0
         for number, part in enumerate(parts):
             random = np.random.default_rng([self.config.seed, 2, self.step, number])
+            torch.manual_seed(_torch_seed(self.config.seed, 3, self.step, number, rank()))  # what dropout draws from
             with _autocast(self.task.device, self.config.precision):
                 loss = self.task.loss(part, random, progress) / len(parts)
             torch.autograd.backward(loss)
@@ -200,6 +201,10 @@ class _Run:
             raise TrainingError(
                 f"{self.out / CHECKPOINT} is of a run with other settings; choose another --out"
             ) from None
+
+
+def _torch_seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> Iterator[Tensor]:

@@ -38,7 +38,8 @@ class PretrainTask:
     def __post_init__(self) -> None:
         self.stage = self.config.pretrain
         torch.manual_seed(self.stage.seed)
-        self.network = Jepa(self.config.model.encoder, self.config.model.predictor).to(self.device)
+        model = self.config.model
+        self.network = Jepa(model.encoder, model.predictor, self.stage.drop_path).to(self.device)
         self.optimizer = adamw(self.network.named_parameters(), rate=self.stage.rate, decay=self.stage.decay)
         self.windows = WindowStore(self.data.windows, self.device)
 

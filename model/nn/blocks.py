@@ -20,20 +20,39 @@ class Mlp(nn.Module):
         return output
 
 
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al. 2016): in training a window goes without a branch now and then, by torch's dice.
+
+    Args:
+        rate: chance of a window to go without; the others get so much more of the branch.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, branch: Tensor) -> Tensor:
+        """(B, N, D) to (B, N, D)."""
+        if not (self.training and self.rate):
+            return branch
+        return branch * F.dropout(branch.new_ones(len(branch), 1, 1), self.rate)
+
+
 class Block(nn.Module):
     """Attention, then MLP, each on normalised tokens and added to its input."""
 
-    def __init__(self, dim: int, attention: CropaAttention) -> None:
+    def __init__(self, dim: int, attention: CropaAttention, drop_path: float = 0.0) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
         self.attn = attention
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim)
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """(B, N, D) to (B, N, D)."""
-        tokens = tokens + self.attn(self.norm1(tokens), mask)
-        output: Tensor = tokens + self.mlp(self.norm2(tokens))
+        tokens = tokens + self.drop_path(self.attn(self.norm1(tokens), mask))
+        output: Tensor = tokens + self.drop_path(self.mlp(self.norm2(tokens)))
         return output
 
 

@@ -18,12 +18,16 @@ class Encoder(nn.Module):
 
     Positions are fixed and added before every block. Some time patches can be left out, in every lead alike: the
     tokens then are a smaller grid, and both forms of attention still hold.
+
+    Args:
+        config: its sizes.
+        drop_path: in training, how often the last block's branches are left out; the first block's never.
     """
 
     positions: Tensor
     mask: Tensor
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig, drop_path: float = 0.0) -> None:
         super().__init__()
         self.config = config
         self.embed = nn.Linear(config.patch_samples, config.dim)
@@ -37,8 +41,9 @@ class Encoder(nn.Module):
                     factorised=config.factorised,
                     cropa=config.cropa,
                 ),
+                drop_path * block / max(1, config.depth - 1),
             )
-            for _ in range(config.depth)
+            for block in range(config.depth)
         )
         self.norm = nn.LayerNorm(config.dim)
         self.apply(initialise)

@@ -32,6 +32,15 @@ def test_the_target_follows_by_its_momentum() -> None:
         assert torch.allclose(new - old, torch.full_like(old, 0.1), atol=1e-5)
 
 
+def test_stochastic_depth_is_the_context_encoders_alone() -> None:
+    jepa = Jepa(EncoderConfig(dim=32, depth=2, heads=2), PredictorConfig(dim=16, depth=1, heads=2), drop_path=0.5)
+    windows, visible, hidden = torch.randn(8, 8, 2500), torch.arange(20), torch.arange(20, 50)
+    (predicted, target), (again, same) = (jepa.train()(windows, visible, hidden) for _ in range(2))
+    assert torch.equal(target, same)
+    assert not torch.equal(predicted, again)
+    assert jepa.encoder.state_dict().keys() == Jepa(jepa.encoder.config, PredictorConfig()).encoder.state_dict().keys()
+
+
 def test_what_is_hidden_does_not_reach_the_context() -> None:
     jepa = _jepa()
     windows = torch.randn(1, 8, 2500)

@@ -59,16 +59,25 @@ class Line:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
+class Dropping(Line):
+    """Draws from torch's own dice, as dropout does."""
+
+    def loss(self, rows: Rows, random: np.random.Generator, progress: float) -> Tensor:
+        kept = nn.functional.dropout(torch.ones(()), 0.5)
+        return kept * super().loss(rows, random, progress)
+
+
 def _weights(task: Line) -> list[Tensor]:
     return [one.detach().clone() for one in task.network.parameters()]
 
 
-def test_a_run_that_was_cut_off_ends_where_an_uncut_one_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [Line, Dropping])
+def test_a_run_that_was_cut_off_ends_where_an_uncut_one_does(tmp_path: Path, kind: type[Line]) -> None:
     rows = np.arange(64)
-    whole = Line()
+    whole = kind()
     train(whole, rows, CONFIG, tmp_path / "whole")
-    train(Line(stop_at=11), rows, CONFIG, tmp_path / "cut")
-    rest = Line()
+    train(kind(stop_at=11), rows, CONFIG, tmp_path / "cut")
+    rest = kind()
     train(rest, rows, CONFIG, tmp_path / "cut")
     assert rest.steps == 24 - 11
     assert all(torch.equal(a, b) for a, b in zip(_weights(whole), _weights(rest), strict=True))
