@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 from fastapi import FastAPI, Request
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
@@ -18,6 +19,9 @@ from service.routes import admin, ecgs, health, metrics, model
 from service.serving import Serving
 from service.settings import Settings
 from service.watch import Watch
+
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own would send paths, queries and the texts of exceptions to whatever provider it finds in the process."""
 
 
 def create_app(settings: Settings, engine: Engine | None = None, delineate: Delineator | None = None) -> FastAPI:
@@ -44,6 +48,7 @@ def create_app(settings: Settings, engine: Engine | None = None, delineate: Deli
     # The documentation is served from the package: a hospital's closed network reaches no CDN.
     app: FastAPI = FastAPIOffline(
         redoc_url=None,
+        telemetry=NO_TELEMETRY,
         title=TITLE,
         description=DESCRIPTION,
         version=_version(),

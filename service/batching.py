@@ -12,16 +12,17 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Executor
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 
 from model.engine import Engine, Outputs
 from model.errors import EngineError
 from service.errors import NotReadyError, Overloaded
 from service.pieces import Array, Entry, Piece, deliver, joined
 from service.telemetry import LOGGER
+from service.threads import Threads
 from service.turns import PRIORITIES, Claim, Line, Priority, room_for
 
 ANYBODY = Claim()
@@ -68,7 +69,7 @@ class Batcher:
 
     Args:
         engine: runs a batch; called from `limits.lanes` threads at once.
-        executor: the threads; at least one a lane.
+        threads: run the engine; at least one a lane.
         limits: bounds.
         observe: told of every batch that ran.
     """
@@ -76,12 +77,12 @@ class Batcher:
     def __init__(
         self,
         engine: Engine,
-        executor: Executor,
+        threads: Threads,
         limits: BatchLimits,
         observe: Callable[[BatchRun], None] = lambda _: None,
     ) -> None:
         self._engine = engine
-        self._executor = executor
+        self._threads = threads
         self._limits = limits
         self._observe = observe
         self._line: Line[Entry] = Line(overdue_s=limits.queue_age_s / 2)
@@ -89,7 +90,7 @@ class Batcher:
         self._unanswered: set[Entry] = set()
         self._arrived = asyncio.Condition()
         self._window_s = 0.0
-        self._hung = 0
+        self._given_up: set[asyncio.Future[Outputs]] = set()
         self._closing = False
         self._lanes: list[asyncio.Task[None]] = []
 
@@ -110,7 +111,7 @@ class Batcher:
     @property
     def hung(self) -> bool:
         """Whether every lane waits for a batch that was given up, so that nothing can be answered."""
-        return self._hung >= self._limits.lanes
+        return len(self._given_up) >= self._limits.lanes
 
     def __len__(self) -> int:
         return len(self._line)
@@ -211,12 +212,10 @@ class Batcher:
         return batch
 
     async def _run(self, batch: list[Piece]) -> None:
-        loop = asyncio.get_running_loop()
         began_s = time.monotonic()
         try:
-            running = loop.run_in_executor(self._executor, self._engine.run, joined(batch))
-            await self._until(running, batch)
-            deliver(batch, running.result())
+            running = self._threads.hand(partial(self._engine.run, joined(batch)))
+            deliver(batch, await self._until(running, batch))
             self._tell(batch, began_s)
         except Exception as error:  # noqa: BLE001 - whatever an engine raises belongs to this batch's callers alone
             await self._run_apart(batch, error)
@@ -230,15 +229,18 @@ class Batcher:
             if not piece.entry.answer.done():
                 await self._run([piece])
 
-    async def _until(self, running: asyncio.Future[Outputs], batch: list[Piece]) -> None:
+    async def _until(self, running: asyncio.Future[Outputs], batch: list[Piece]) -> Outputs:
         """Wait for a batch; one that takes too long is given up, and its lane goes on when its thread comes back."""
-        done, _ = await asyncio.wait((running,), timeout=self._limits.run_timeout_s)
-        if done:
-            return
+        late = asyncio.get_running_loop().call_later(self._limits.run_timeout_s, self._give_up, running, batch)
+        try:
+            return await running
+        finally:
+            late.cancel()
+            self._given_up.discard(running)
+
+    def _give_up(self, running: asyncio.Future[Outputs], batch: list[Piece]) -> None:
+        self._given_up.add(running)
         self._fail(batch, EngineError(f"the network did not answer within {self._limits.run_timeout_s:g} s"))
-        self._hung += 1
-        await asyncio.wait((running,))
-        self._hung -= 1
 
     def _tell(self, batch: list[Piece], began_s: float) -> None:
         """Learn from a batch that ran, and tell the metrics."""

@@ -55,4 +55,4 @@ class Door:
         caller = await admit_caller(request, "read")
         claim = (claim_of if path == ECGS else batch_claim_of)(request, caller)
         held.enter_context(self._serving.admission.permit(announced_bytes(request, self._most_bytes[path]), claim))
-        request.state.admitted = Admitted(caller, claim)
+        request.scope["state"]["admitted"] = Admitted(caller, claim)

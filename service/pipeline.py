@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -16,7 +15,7 @@ from service.batching import Batcher, BatchRun
 from service.schemas import answer_json, model_wire
 from service.second_opinion import SecondOpinion
 from service.telemetry import Telemetry
-from service.threads import Pool
+from service.threads import Pool, Threads
 from service.tracing import note_stage
 from service.turns import Claim
 from service.wave_pool import DelineationError
@@ -35,13 +34,13 @@ class Workers:
     """
 
     decode: Pool
-    engine: ThreadPoolExecutor
+    engine: Threads
     answer: Pool
 
     def close(self) -> None:
         """Let what runs end, and drop what has not begun; the engine had its time and is not waited for."""
         self.decode.close()
-        self.engine.shutdown(wait=False, cancel_futures=True)
+        self.engine.close(wait=False)
         self.answer.close()
 
 

@@ -30,7 +30,7 @@ def serving_of(request: Request) -> Serving:
 
 def trace_of(request: Request) -> Trace:
     """What is known of the request so far."""
-    trace: Trace = request.state.trace
+    trace: Trace = request.scope["state"]["trace"]
     return trace
 
 
@@ -71,7 +71,7 @@ class Admitted:
 
 def admitted_of(request: Request) -> Admitted:
     """What `service.door.Door` found out about the request."""
-    admitted: Admitted = request.state.admitted
+    admitted: Admitted = request.scope["state"]["admitted"]
     return admitted
 
 
@@ -142,18 +142,24 @@ async def unless_gone(receive: Receive, work: Coroutine[object, object, T]) -> T
     Raises:
         ClientGoneError: it left.
     """
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_until_gone(receive))
+    working, over, gone = asyncio.current_task(), False, False
+
+    def leave(leaving: asyncio.Task[None]) -> None:
+        nonlocal gone
+        if working and not over and not leaving.cancelled():
+            gone = working.cancel()
+
+    leaving = asyncio.create_task(_until_gone(receive))
+    leaving.add_done_callback(leave)
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
+        return await work
+    except asyncio.CancelledError:
+        if working and gone and not working.uncancel():
+            raise ClientGoneError from None
+        raise
     finally:
+        over = True
         leaving.cancel()
-        working.cancel()
-    # Whatever came of the cancelled work is looked at, or asyncio would log it.
-    await asyncio.gather(working, return_exceptions=True)
-    raise ClientGoneError
 
 
 async def _all_chunks(receive: Receive, most: int) -> bytes:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
 
 from model.bundle import Bundle, read_bundle
@@ -22,7 +21,7 @@ from service.settings import MEBIBYTE, Settings, default_bundle, usable_cores
 from service.shadow import Sampling, Shadow, ShadowMetrics, open_shadow
 from service.soundness import require_sound
 from service.telemetry import Telemetry
-from service.threads import Pool
+from service.threads import Pool, Threads
 from service.tracing import open_tracing
 from service.turns import Claim, Turns
 from service.wave_pool import WavePool
@@ -231,6 +230,6 @@ def build_workers(*, lanes: int, answers: int) -> Workers:
     """Threads for every stage."""
     return Workers(
         decode=Pool(usable_cores(), "decode"),
-        engine=ThreadPoolExecutor(lanes, thread_name_prefix="engine"),
+        engine=Threads(lanes, "engine"),
         answer=Pool(answers, "answer"),
     )

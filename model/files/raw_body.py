@@ -60,7 +60,8 @@ def decode_raw(body: bytes, layout: Layout, limits: Limits = SERVICE_LIMITS) -> 
     flat = np.frombuffer(body, dtype)
     counts = flat.reshape(len(layout.leads), -1) if layout.order == "lead-major" else flat.reshape(samples, -1).T
     with np.errstate(over="ignore", invalid="ignore"):
-        signal_mv = np.multiply(counts, np.float32(scale), dtype=np.float32)
+        signal_mv = counts.astype(np.float32)
+        signal_mv *= np.float32(scale)
     return Recording(signal_mv, layout.sampling_hz, layout.leads)
 
 

@@ -5,6 +5,7 @@ usable lead rises and falls with that of the others, and noise, an electrode tha
 no two leads see the heart from the same side: leads that are copies of one another share an amplifier, not a patient.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,7 @@ class Features:
                 told[-1],  # the lead that agrees least
                 told[-2],  # the next
                 quantile(told, 0.5),
-                min(max(np.log(max(burst, 0.1)), -2.0), 3.0),  # a third of the leads move at least so much
+                min(max(math.log(max(burst, 0.1)), -2.0), 3.0),  # a third of the leads move at least so much
                 float(self.railed.any()),
             ]
         )
@@ -70,9 +71,10 @@ def lead_features(common: Array) -> Features:
     usual = np.sort(moves, axis=1)
     flat = quantile(usual, 0.75) < FLAT_MV
     railed = flat.copy()
-    railed[flat] = np.abs(np.median(common[flat], axis=1)) > RAIL_MV
+    if flat.any():
+        railed[flat] = np.abs(np.median(common[flat], axis=1)) > RAIL_MV
     baseline = _blocks(common, seconds=0.5).mean(axis=2)
-    slope = np.diff(common, axis=1)
+    slope = common[:, 1:] - common[:, :-1]
     slope = slope[:, ENDS:-ENDS] if slope.shape[1] > 4 * ENDS else slope
     peakedness, copied = _shape(slope, ~flat)
     return Features(
@@ -98,6 +100,8 @@ def quantile(ordered: Array, share: float) -> Array:
 def _burst(moves: Array) -> Array:
     """Median over stretches of 10 s of the largest of (lead, second)."""
     tens = max(1, moves.shape[1] // 10)
+    if tens == 1:
+        return np.asarray(moves.max(axis=1))
     largest = np.stack([stretch.max(axis=1) for stretch in np.array_split(moves, tens, axis=1)], axis=1)
     return quantile(np.sort(largest, axis=1), 0.5)
 
@@ -128,13 +132,15 @@ def _disagreement(slope: Array, flat: npt.NDArray[np.bool_]) -> Array:
     told = np.full(len(slope), np.nan, dtype=np.float32)
     if flat.all() or slope.shape[1] < 2 * ENVELOPE_SAMPLES:
         return told
-    climbed = np.cumsum(np.abs(slope[~flat]), axis=1)[:, ::ENVELOPE_STEP]
+    climbed = np.cumsum(np.abs(slope if not flat.any() else slope[~flat]), axis=1)[:, ::ENVELOPE_STEP]
     steep = climbed[:, ENVELOPE_SAMPLES // ENVELOPE_STEP :] - climbed[:, : -ENVELOPE_SAMPLES // ENVELOPE_STEP]
-    usual = np.sort(steep, axis=1)[:, -max(1, steep.shape[1] // 20)]
-    steep = np.minimum(steep, 3 * usual[:, None])  # an artefact is not everything
+    high = steep.shape[1] - max(1, steep.shape[1] // 20)
+    usual = np.partition(steep, high, axis=1)[:, high]
+    np.minimum(steep, 3 * usual[:, None], out=steep)  # an artefact is not everything
     level = steep.mean(axis=1, keepdims=True)
     steep -= level
-    steep /= np.linalg.norm(steep, axis=1, keepdims=True) + STEADY * level * np.float32(steep.shape[1] ** 0.5) + TINY
+    size = np.sqrt((steep * steep).sum(axis=1, keepdims=True))
+    steep /= size + STEADY * level * np.float32(steep.shape[1] ** 0.5) + TINY
     told[~flat] = 1 - np.clip(_median_others(steep @ steep.T), -1, 1)
     return told
 
@@ -143,5 +149,5 @@ def _median_others(alike: Array) -> Array:
     """Median of each row without its own column; a lead alone agrees with itself."""
     if len(alike) == 1:
         return np.ones(1, np.float32)
-    alike[np.diag_indices_from(alike)] = np.inf
+    np.fill_diagonal(alike, np.inf)
     return quantile(np.sort(alike, axis=1)[:, :-1], 0.5)

@@ -47,7 +47,7 @@ def average_beat(signal_mv: Array) -> Array | None:
     Args:
         signal_mv: (lead, sample) at `RATE_HZ`.
     """
-    slope = np.abs(np.diff(signal_mv, axis=1))
+    slope = np.abs(signal_mv[:, 1:] - signal_mv[:, :-1])
     slope /= _partitioned(slope, 0.98)[:, None] + np.float32(1e-6)
     steep = np.convolve(np.minimum(slope, 2).sum(axis=0), np.full(8, 1 / 8, dtype=np.float32), "same")
     peaks, _ = dsp.find_peaks(steep, height=0.45 * _partitioned(steep, 0.985), distance=BEFORE)
@@ -71,8 +71,9 @@ def limbs_look_swapped(beat: Array, leads: tuple[str, ...]) -> bool:
         return False
     beats = beat[[leads.index(name) for name in ("I", "II", "III", "V6")]]
     one, two, three = np.ptp(beats[:3], axis=1)
-    mirrored = (_like_last(beats[:, SHAPE]) < MIRRORED) & (_like_last(beats[:, P_WAVE]) < 0)
-    return bool(two < LINE * max(one, three) or mirrored[:2].any())
+    if two < LINE * max(one, three):
+        return True
+    return bool(((_like_last(beats[:, SHAPE]) < MIRRORED) & (_like_last(beats[:, P_WAVE]) < 0))[:2].any())
 
 
 def chest_looks_swapped(beat: Array, leads: tuple[str, ...]) -> bool:
@@ -89,7 +90,8 @@ def chest_looks_swapped(beat: Array, leads: tuple[str, ...]) -> bool:
 def _normed(beats: Array) -> Array:
     """Each row without its mean and at length one, so that products are correlations; a line stays at zero."""
     centred = beats - beats.mean(axis=-1, keepdims=True)
-    return np.asarray(centred / (np.linalg.norm(centred, axis=-1, keepdims=True) + np.float32(1e-9)))
+    centred /= np.sqrt(np.einsum("ls,ls->l", centred, centred))[:, None] + np.float32(1e-9)
+    return np.asarray(centred)
 
 
 def _like_last(beats: Array) -> Array:

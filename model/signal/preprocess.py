@@ -98,16 +98,18 @@ def band_limit(signal_mv: npt.NDArray[np.float32], sampling_hz: float, spec: Inp
     Both ends are continued by their mirror image through the end point, as `scipy.signal.sosfiltfilt` does it.
     """
     resampled = resample(signal_mv, sampling_hz, spec.sampling_hz)
-    samples = resampled.shape[1]
+    leads, samples = resampled.shape
     edge = min(round(EDGE_S * spec.sampling_hz), samples - 1)
-    first, last = resampled[:, :1], resampled[:, -1:]
-    before, after = 2 * first - resampled[:, edge:0:-1], 2 * last - resampled[:, -2 : -edge - 2 : -1]
-    continued = np.concatenate([before, resampled, after], axis=1)
-    wide = continued.shape[1]
-    along = np.arange(wide, dtype=np.float32) / np.float32(max(wide - 1, 1))
-    continued -= continued[:, :1] + (continued[:, -1:] - continued[:, :1]) * along  # so that the ends meet
+    wide = samples + 2 * edge
     length = fft.next_fast_len(wide + edge // 2, real=True)
-    spectrum = fft.rfft(continued, length, axis=1)
+    padded = np.zeros((leads, length), dtype=np.float32)
+    continued = padded[:, :wide]
+    continued[:, edge : edge + samples] = resampled
+    np.subtract(2 * resampled[:, :1], resampled[:, edge:0:-1], out=continued[:, :edge])
+    np.subtract(2 * resampled[:, -1:], resampled[:, -2 : -edge - 2 : -1], out=continued[:, edge + samples :])
+    first, last = continued[:, :1].copy(), continued[:, -1:]
+    continued -= first + (last - first) * _ramp(wide)  # so that the ends meet
+    spectrum = fft.rfft(padded, axis=1, overwrite_x=True)
     spectrum *= _band_response(spec.highpass_hz, spec.lowpass_hz, spec.sampling_hz, length)
     filtered = fft.irfft(spectrum, length, axis=1, overwrite_x=True)[:, edge : edge + samples]
     return np.clip(filtered, -spec.clip_mv, spec.clip_mv)
@@ -119,6 +121,12 @@ def _window_starts(samples: int, spec: InputSpec) -> list[int]:
     stride = round(spec.stride_s * spec.sampling_hz)
     starts = list(range(0, last + 1, stride))
     return starts if starts[-1] == last else [*starts, last]
+
+
+@lru_cache(maxsize=16)
+def _ramp(samples: int) -> npt.NDArray[np.float32]:
+    """From 0 to 1 in so many samples."""
+    return np.arange(samples, dtype=np.float32) / np.float32(max(samples - 1, 1))
 
 
 @lru_cache(maxsize=16)

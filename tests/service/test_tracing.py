@@ -10,6 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from service.app import create_app
 from service.errors import SettingsError
@@ -135,3 +138,16 @@ def test_without_the_extra_the_service_works_and_says_so_where_it_was_asked_for(
     assert open_tracing("auto") is None
     with pytest.raises(SettingsError, match="otel"):
         open_tracing("on")
+
+
+def test_no_other_tracer_in_the_process_is_told_of_requests(
+    bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one that an operator's instrumentation sets: the framework would give it paths and queries."""
+    seen = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(seen))
+    monkeypatch.setattr("opentelemetry.trace.get_tracer_provider", lambda: provider)
+    with listening(create_app(Settings(bundle=bundle_folder), StubEngine(), no_waves)) as url:
+        assert httpx.get(f"{url}/canary?canary=canary", timeout=PATIENCE_S).status_code == 404
+    assert seen.get_finished_spans() == ()
