@@ -16,7 +16,7 @@ Array = npt.NDArray[np.float32]
 COMMON_HZ = 100.0  # every source can be brought here, so that the verdict does not hang on the rate
 FLAT_MV = 0.02  # less movement than the smallest wave of IEC 60601-2-51
 RAIL_MV = 5.0  # beyond the input range of a diagnostic cart's signal (IEC 60601-2-25: +-5 mV)
-ENVELOPE_SAMPLES, ENVELOPE_STEP = 10, 5  # 100 ms at the common rate, a QRS complex, every 50 ms
+STEP = 5  # samples, 50 ms at the common rate; two are as long as a QRS complex
 ENDS = 10  # samples at either end in which a resampled tone swings
 STEADY = 0.01  # of its level: a slope that varies no more than this is a tone's and agrees with none
 MANY_LEADS = 7  # the six limb leads see the heart from two sides alone
@@ -73,7 +73,7 @@ def lead_features(common: Array) -> Features:
     railed = flat.copy()
     if flat.any():
         railed[flat] = np.abs(np.median(common[flat], axis=1)) > RAIL_MV
-    baseline = _blocks(common, seconds=0.5).mean(axis=2)
+    baseline = _means(_blocks(common, seconds=0.5))
     slope = common[:, 1:] - common[:, :-1]
     slope = slope[:, ENDS:-ENDS] if slope.shape[1] > 4 * ENDS else slope
     peakedness, copied = _shape(slope, ~flat)
@@ -97,6 +97,12 @@ def quantile(ordered: Array, share: float) -> Array:
     return np.asarray(ordered[..., low] * (low + 1 - at) + ordered[..., high] * (at - low), dtype=np.float32)
 
 
+def _means(values: Array) -> Array:
+    """Along the last axis, by BLAS: `numpy.mean` in a quarter of its time."""
+    share = np.full(values.shape[-1], 1 / values.shape[-1], dtype=np.float32)
+    return np.asarray(values @ share)
+
+
 def _burst(moves: Array) -> Array:
     """Median over stretches of 10 s of the largest of (lead, second)."""
     tens = max(1, moves.shape[1] // 10)
@@ -117,23 +123,25 @@ def _shape(slope: Array, alive: npt.NDArray[np.bool_]) -> tuple[Array, float]:
     """Kurtosis of each lead's slope, and how far the living leads are one signal up to its size and sign."""
     if slope.shape[1] == 0:
         return np.zeros(len(slope), np.float32), 0.0
-    centred = slope - slope.mean(axis=1, keepdims=True)
+    centred = slope - _means(slope)[:, None]
     squares = centred * centred
     energy = squares.sum(axis=1) + TINY
     peakedness = slope.shape[1] * np.einsum("ls,ls->l", squares, squares) / energy**2
     if alive.sum() < MANY_LEADS:
         return peakedness, 0.0
-    alike = (centred[alive] @ centred[alive].T) ** 2 / (energy[alive] * energy[alive, None])
-    return peakedness, float(np.sqrt(alike.mean()))
+    alike = (centred @ centred.T) ** 2 / (energy * energy[:, None])
+    return peakedness, float(np.sqrt((alike if alive.all() else alike[np.ix_(alive, alive)]).mean()))
 
 
 def _disagreement(slope: Array, flat: npt.NDArray[np.bool_]) -> Array:
     """1 minus each lead's median correlation with the others that live, in how steep it is over 100 ms; NaN if flat."""
     told = np.full(len(slope), np.nan, dtype=np.float32)
-    if flat.all() or slope.shape[1] < 2 * ENVELOPE_SAMPLES:
+    if flat.all() or slope.shape[1] < 4 * STEP:
         return told
-    climbed = np.cumsum(np.abs(slope if not flat.any() else slope[~flat]), axis=1)[:, ::ENVELOPE_STEP]
-    steep = climbed[:, ENVELOPE_SAMPLES // ENVELOPE_STEP :] - climbed[:, : -ENVELOPE_SAMPLES // ENVELOPE_STEP]
+    living = slope[~flat] if flat.any() else slope
+    steps = (living.shape[1] - 1) // STEP
+    climbed = _means(np.abs(living[:, 1 : 1 + steps * STEP]).reshape(len(living), steps, STEP))
+    steep = climbed[:, 1:] + climbed[:, :-1]
     high = steep.shape[1] - max(1, steep.shape[1] // 20)
     usual = np.partition(steep, high, axis=1)[:, high]
     np.minimum(steep, 3 * usual[:, None], out=steep)  # an artefact is not everything

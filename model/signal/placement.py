@@ -70,10 +70,11 @@ def limbs_look_swapped(beat: Array, leads: tuple[str, ...]) -> bool:
     if not {"I", "II", "III", "V6"} <= set(leads):
         return False
     beats = beat[[leads.index(name) for name in ("I", "II", "III", "V6")]]
-    one, two, three = np.ptp(beats[:3], axis=1)
+    one, two, three, _ = beats.max(axis=1) - beats.min(axis=1)
     if two < LINE * max(one, three):
         return True
-    return bool(((_like_last(beats[:, SHAPE]) < MIRRORED) & (_like_last(beats[:, P_WAVE]) < 0))[:2].any())
+    mirrored = _like_last(beats[:, SHAPE])[:2] < MIRRORED
+    return bool(mirrored.any() and (mirrored & (_like_last(beats[:, P_WAVE])[:2] < 0)).any())
 
 
 def chest_looks_swapped(beat: Array, leads: tuple[str, ...]) -> bool:
