@@ -6,7 +6,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from model.reading.delineation import Delineation, WaveOutputs
+from model.reading.delineation import Delineation, HeartLogits, WaveOutputs
+from model.reading.heart import heart_logits
 from model.reading.waves import Waves
 from model.signal.preprocess import band_limit
 from model.signal.recording import Recording
@@ -34,15 +35,17 @@ class LeadReader:
     Args:
         engine: runs the graph.
         spec: how windows are made; its leads and shortest duration do not matter here.
+        heart: how likely a lead holds a heart, without which it has no waves.
     """
 
-    def __init__(self, engine: LeadNetwork, spec: InputSpec) -> None:
+    def __init__(self, engine: LeadNetwork, spec: InputSpec, heart: HeartLogits = heart_logits) -> None:
         self._engine = engine
         self._spec = spec
+        self._heart = heart
 
     def waves(self, recording: Recording) -> Waves:
         """Every lead's waves in order of time; none where the network is not sure of a heart."""
-        delineation = Delineation(recording.leads, self._spec.sampling_hz)
+        delineation = Delineation(recording.leads, self._spec.sampling_hz, self._heart)
         for starts_s, windows_mv in _windows(recording, self._spec):
             delineation.add(WaveOutputs.of(self._engine.run(windows_mv)), windows_mv, starts_s)
         return delineation.waves(recording.duration_s)

@@ -32,6 +32,7 @@ MODULES = {
     "golden": "training.golden",
     "import-published": "training.import_published",
     "quality": "training.quality",
+    "hearts": "training.hearts",
     "simulate": "training.sources.simulated",
 }
 
@@ -248,6 +249,11 @@ def _small_stages(stages: Stages) -> None:
     add("--out", type=Path, required=True, help="checkpoint to write")
     add = _stage(stages, "quality", "score the signal-quality verdict on records that were judged by hand")
     add("--data", type=Path, required=True, help="folder with labels.csv (record, acceptable)")
+    add = _stage(stages, "hearts", "fit the rule by which a lead holds a heart, and count its mistakes")
+    add("--bundle", type=Path, required=True, help="folder with manifest.json")
+    add("--data", type=Path, required=True, help="folder of WFDB records that hold a heart")
+    add("--records", type=int, default=600, help="how many (default 600)")
+    add("--simulated", type=int, default=60, help="heartless recordings of each family (default 60)")
     add = _stage(stages, "simulate", "write a folder of simulated labelled records")
     add("--out", type=Path, required=True, help="folder to write")
     add("--records", type=int, default=200, help="how many (default 200)")

@@ -89,9 +89,10 @@ def noise(shape: tuple[int, int, int], draw: Generator) -> Tensor:
 
 
 def lifeless(shape: tuple[int, int, int], draw: Generator) -> Tensor:
-    """What no heart makes: noise, a random walk, a tone, square waves or ramps, 0.3 to 60 Hz, a third of it clipped.
+    """What no heart makes, a third of it clipped; half of the ECGs have the same in every lead.
 
-    Half of the ECGs have the same in every lead.
+    Noise, also in bursts at a heart's pace, a random walk, jumps that settle; tones, square waves and ramps of 0.3 to
+    60 Hz.
     """
     batch, leads, samples = shape
     alone = _some(0.5, (batch, 1, 1), draw) > 0
@@ -102,10 +103,28 @@ def lifeless(shape: tuple[int, int, int], draw: Generator) -> Tensor:
     tone = torch.sin(2 * math.pi * turns)
     own = noise(shape, draw)
     walk = torch.randn(shape, generator=draw).cumsum(dim=2) / samples**0.5
-    kinds = torch.stack([own, own, walk, tone, tone.sign(), 2.0 * (turns % 1.0) - 1.0])
+    bursts = 2.0 * own * _pulses(hz, phase, samples)
+    kinds = torch.stack([own, bursts, walk, _settling(shape, hz, draw), tone, tone.sign(), 2.0 * (turns % 1.0) - 1.0])
     picked = kinds.gather(0, (kind * len(kinds)).long().unsqueeze(0).expand(1, *shape))[0]
     level = torch.where(level < 1 / 3, 6.0 * level + 0.1, torch.inf)
     return torch.maximum(torch.minimum(picked + 0.05 * own, level), -level)
+
+
+def _pulses(pace: Tensor, phase: Tensor, samples: int) -> Tensor:
+    """Bumps of 30 to 100 ms to either side of their middle, 40 to 160 a minute, (B, L, sample); both from 0 to 1."""
+    hz = (40.0 + 120.0 * pace) / 60.0
+    away_s = ((hz * torch.arange(samples) / SPEC.sampling_hz + phase) % 1.0 - 0.5) / hz
+    return torch.exp(-((away_s / (0.03 + 0.07 * phase)) ** 2))
+
+
+def _settling(shape: tuple[int, int, int], pace: Tensor, draw: Generator) -> Tensor:
+    """Jumps at random times, one to fifteen in ten seconds, each dying away over 40 ms to 2 s."""
+    rate = (1.0 + 14.0 * pace) / (10.0 * SPEC.sampling_hz)
+    jumps = torch.randn(shape, generator=draw) * (torch.rand(shape, generator=draw) < rate)
+    lasting = 0.04 * 50.0 ** torch.rand(*shape[:2], 1, generator=draw) * SPEC.sampling_hz  # samples
+    turns = 2j * math.pi * torch.fft.rfftfreq(shape[2])
+    settled: Tensor = torch.fft.irfft(torch.fft.rfft(jumps) * lasting / (1.0 + lasting * turns), shape[2])
+    return settled
 
 
 def wandering(shape: tuple[int, int, int], draw: Generator) -> Tensor:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 
-from model.reading.waves import Wave, WaveKind, Waves
+from model.reading.heart import heart_logits, hold_heart
+from model.reading.spans import KINDS, QRS, Floats, Ints, Spans, T
+from model.reading.waves import Wave, Waves
 from model.signal.leads import LIMB_ALGEBRA, MODEL_LEADS, STANDARD_LEADS
 
 FRAME_MS = 8.0
 OFFSET_STEP_MS = 0.5
-KINDS: tuple[WaveKind, ...] = ("P", "QRS", "T")
-_QRS, _T = 2, 3  # labels of the network; 0 is none, 1 is P
 _SHORTEST_MS = np.array([0.0, 30.0, 30.0, 60.0])
 _LONGEST_MS = np.array([0.0, 260.0, 320.0, 600.0])
 # A network says the mean of what cardiologists would mark, and the third earliest of twelve means lies inside the third
@@ -24,14 +24,9 @@ _BRIDGE_FRAMES = 3  # a gap of 24 ms inside one wave is doubt, not two waves
 _REFRACTORY_MS = 200.0  # 300 /min
 _SEAM_MS = 40.0  # two windows may place the middle of one wave so far apart
 _FLAT_MV = 0.005
-# Median confidence of the QRS in ten seconds of a lead alone, by held-out heads: over 0.87 in 99 of 100 leads of LUDB
-# and PTB-XL, up to 0.83 in white, pink and brown noise; spikes and steps reach 0.95.
-_TRUSTED, _CERTAIN = 0.85, 0.97
-_FEWEST_BEATS = 2  # in ten seconds, of a lead that is not certain
-_FEWEST_T = 0.25  # of the QRS of a window that is not certain: a heart repolarises, spikes and steps do not
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+HeartLogits = Callable[[Spans, npt.NDArray[np.float32], float], Floats]
+"""How likely each row holds a heart; `model.reading.heart.heart_logits` or a stand-in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,21 +53,6 @@ class WaveOutputs:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _Spans:
-    """Waves as columns, by row (window and lead) and time."""
-
-    row: Ints
-    kind: Ints
-    onset_ms: Floats
-    offset_ms: Floats
-    confidence: Floats
-    peak_ms: Floats
-
-    def __getitem__(self, chosen: npt.NDArray[np.bool_] | Ints) -> "_Spans":
-        return _Spans(*(getattr(self, field.name)[chosen] for field in fields(self)))
-
-
 def delineate(
     outputs: WaveOutputs,
     windows_mv: npt.NDArray[np.float32],
@@ -84,7 +64,7 @@ def delineate(
 ) -> Waves:
     """Waves of a recording, each taken from the window in which it lies most central.
 
-    A lead without a QRS has no waves; a wave that the recording cuts off is left out, since its boundary is not seen.
+    A lead without a heart has no waves; a wave that the recording cuts off is left out, since its boundary is not seen.
 
     Args:
         outputs: of every window.
@@ -108,14 +88,17 @@ class Delineation:
     Args:
         leads: names of the leads.
         sampling_hz: of the windows.
+        heart: how likely a lead holds a heart, without which it has no waves.
     """
 
-    def __init__(self, leads: Sequence[str], sampling_hz: float) -> None:
+    def __init__(self, leads: Sequence[str], sampling_hz: float, heart: HeartLogits = heart_logits) -> None:
         self._leads = leads
         self._sampling_hz = sampling_hz
+        self._heart = heart
         self._starts_ms: list[float] = []
         self._window_ms = 0.0
-        self._found: list[_Spans] = []
+        self._found: list[Spans] = []
+        self._logits: list[Floats] = []
 
     def add(self, outputs: WaveOutputs, windows_mv: npt.NDArray[np.float32], starts_s: Sequence[float]) -> None:
         """Take the next windows, in order of time; arguments as those of `delineate`."""
@@ -124,8 +107,7 @@ class Delineation:
         flat = np.ptp(rows_mv, axis=1) < _FLAT_MV
         label = np.where(flat[:, None], 0, outputs.label.reshape(len(rows_mv), -1)).astype(np.uint8)
         spans = _decode(label, outputs.probability.reshape(label.shape), outputs.distance.reshape(len(label), 2, -1))
-        seconds = windows_mv.shape[2] / self._sampling_hz
-        spans = spans[_trusted(spans, len(rows_mv), lead_count, seconds)[spans.row]]
+        self._logits.append(self._heart(spans, rows_mv, self._sampling_hz))
         spans = _with_peaks(spans, rows_mv, self._sampling_hz)
         self._found.append(replace(spans, row=spans.row + len(self._starts_ms) * lead_count))
         self._starts_ms.extend(1000.0 * start_s for start_s in starts_s)
@@ -133,7 +115,9 @@ class Delineation:
 
     def waves(self, duration_s: float) -> Waves:
         """The waves of all windows together, of a recording that lasts so long."""
-        spans = _Spans(*(np.concatenate([getattr(one, part.name) for one in self._found]) for part in fields(_Spans)))
+        spans = Spans(*(np.concatenate([getattr(one, part.name) for one in self._found]) for part in fields(Spans)))
+        heart = hold_heart(np.concatenate(self._logits).reshape(-1, len(self._leads)))
+        spans = spans[heart.ravel()[spans.row]]
         spans = _joined(spans, np.asarray(self._starts_ms), self._window_ms, len(self._leads))
         return _by_lead(_ordered(spans[spans.offset_ms < duration_s * 1000.0 - FRAME_MS]), self._leads)
 
@@ -153,7 +137,7 @@ def twelve_leads(windows_mv: npt.NDArray[np.float32], dead_leads: Sequence[str] 
     return np.stack(rows, axis=1).astype(np.float32)
 
 
-def _decode(label: npt.NDArray[np.uint8], probability: npt.NDArray[np.uint8], distance: npt.NDArray[np.int8]) -> _Spans:
+def _decode(label: npt.NDArray[np.uint8], probability: npt.NDArray[np.uint8], distance: npt.NDArray[np.int8]) -> Spans:
     """Waves of each row of (row, frame), in ms from the start of the row."""
     row, kind, first, past = _runs(_bridged(label))
     onset_ms = _boundary_ms(distance[:, 0], row, first) - MARGIN_MS[kind, 0]
@@ -164,21 +148,7 @@ def _decode(label: npt.NDArray[np.uint8], probability: npt.NDArray[np.uint8], di
     duration_ms = offset_ms - onset_ms
     whole = (first > 0) & (past < label.shape[1])
     lasting = (duration_ms >= _SHORTEST_MS[kind]) & (duration_ms <= _LONGEST_MS[kind])
-    return _Spans(row, kind, onset_ms, offset_ms, confidence, onset_ms)[whole & lasting]
-
-
-def _trusted(spans: _Spans, rows: int, lead_count: int, seconds: float) -> npt.NDArray[np.bool_]:
-    """Which rows show a heart: QRS complexes that the network is sure of, as a rule, in a window with T waves."""
-    qrs = spans[spans.kind == _QRS]
-    beats = np.bincount(qrs.row, minlength=rows)
-    t_waves = np.bincount(spans.row[spans.kind == _T], minlength=rows)
-    order = np.lexsort((qrs.confidence, qrs.row))
-    middle = np.cumsum(beats) - beats + beats // 2
-    median = np.zeros(rows)
-    median[beats > 0] = qrs.confidence[order][middle[beats > 0]]
-    with_t = t_waves.reshape(-1, lead_count).sum(axis=1) >= _FEWEST_T * beats.reshape(-1, lead_count).sum(axis=1)
-    enough = (beats >= min(_FEWEST_BEATS, round(seconds / 5))) & np.repeat(with_t, lead_count)
-    return np.asarray((median >= _CERTAIN) | (enough & (median >= _TRUSTED)))
+    return Spans(row, kind, onset_ms, offset_ms, confidence, onset_ms)[whole & lasting]
 
 
 def _bridged(label: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -210,7 +180,7 @@ def _boundary_ms(steps: npt.NDArray[np.int8], row: Ints, frame: Ints) -> Floats:
     return np.asarray((votes_ms[:, 2] + votes_ms[:, 3]) / 2)
 
 
-def _with_peaks(spans: _Spans, rows_mv: npt.NDArray[np.float32], sampling_hz: float) -> _Spans:
+def _with_peaks(spans: Spans, rows_mv: npt.NDArray[np.float32], sampling_hz: float) -> Spans:
     """Spans with the place of the largest distance from the chord between their ends, between samples."""
     if len(spans.row) == 0:
         return spans
@@ -227,23 +197,23 @@ def _with_peaks(spans: _Spans, rows_mv: npt.NDArray[np.float32], sampling_hz: fl
     bend = left - 2 * middle + right
     shift = np.divide(left - right, 2 * bend, out=np.zeros_like(bend), where=np.abs(bend) > 1e-6).clip(-0.5, 0.5)
     peak_ms = np.clip((top + shift) * step_ms, spans.onset_ms, spans.offset_ms)
-    return _Spans(spans.row, spans.kind, spans.onset_ms, spans.offset_ms, spans.confidence, peak_ms)
+    return Spans(spans.row, spans.kind, spans.onset_ms, spans.offset_ms, spans.confidence, peak_ms)
 
 
-def _joined(spans: _Spans, starts_ms: Floats, window_ms: float, lead_count: int) -> _Spans:
+def _joined(spans: Spans, starts_ms: Floats, window_ms: float, lead_count: int) -> Spans:
     """Waves of all windows on the recording's clock, `row` now the lead; each from the window it is most central in."""
     window, lead = np.divmod(spans.row, lead_count)
     seams = np.concatenate([[-np.inf], (starts_ms[1:] + starts_ms[:-1] + window_ms) / 2, [np.inf]])
     shift = starts_ms[window]
     times = (spans.onset_ms + shift, spans.offset_ms + shift, spans.confidence, spans.peak_ms + shift)
-    moved = _Spans(lead, spans.kind, *times)
+    moved = Spans(lead, spans.kind, *times)
     middle = (moved.onset_ms + moved.offset_ms) / 2
     own = (middle >= seams[window] - _SEAM_MS) & (middle < seams[window + 1] + _SEAM_MS)
     moved = moved[own]
     return moved[np.lexsort((moved.onset_ms, moved.row))]
 
 
-def _ordered(spans: _Spans) -> _Spans:
+def _ordered(spans: Spans) -> Spans:
     """Waves that a heart could make: one at a time, QRS after recovery, a T for a QRS, nothing without a QRS.
 
     Args:
@@ -251,17 +221,15 @@ def _ordered(spans: _Spans) -> _Spans:
     """
     for _ in range(2):  # dropping one wave may bring two others together
         spans = _without_weaker(spans, np.arange(len(spans.row)), _same_place)
-        spans = _without_weaker(spans, np.flatnonzero(spans.kind == _QRS), _unrecovered)
-    beats = np.bincount(spans.row[spans.kind == _QRS], minlength=spans.row.max(initial=0) + 1)
+        spans = _without_weaker(spans, np.flatnonzero(spans.kind == QRS), _unrecovered)
+    beats = np.bincount(spans.row[spans.kind == QRS], minlength=spans.row.max(initial=0) + 1)
     spans = spans[beats[spans.row] > 0]
-    beat = np.cumsum(spans.kind == _QRS)
-    spans = _without_weaker(spans, np.flatnonzero(spans.kind == _T), lambda _, a, b: beat[a] == beat[b])
+    beat = np.cumsum(spans.kind == QRS)
+    spans = _without_weaker(spans, np.flatnonzero(spans.kind == T), lambda _, a, b: beat[a] == beat[b])
     return _apart(spans)
 
 
-def _without_weaker(
-    spans: _Spans, chosen: Ints, clash: Callable[[_Spans, Ints, Ints], npt.NDArray[np.bool_]]
-) -> _Spans:
+def _without_weaker(spans: Spans, chosen: Ints, clash: Callable[[Spans, Ints, Ints], npt.NDArray[np.bool_]]) -> Spans:
     """Spans less the weaker of any two neighbours among the chosen that clash."""
     a, b = chosen[:-1], chosen[1:]
     clashing = (spans.row[a] == spans.row[b]) & clash(spans, a, b)
@@ -271,27 +239,27 @@ def _without_weaker(
     return spans[keep]
 
 
-def _same_place(spans: _Spans, a: Ints, b: Ints) -> npt.NDArray[np.bool_]:
+def _same_place(spans: Spans, a: Ints, b: Ints) -> npt.NDArray[np.bool_]:
     """One wave seen twice, or two that lie more than half in each other."""
     shared_ms = np.minimum(spans.offset_ms[a], spans.offset_ms[b]) - spans.onset_ms[b]
     shorter_ms = np.minimum(spans.offset_ms[a] - spans.onset_ms[a], spans.offset_ms[b] - spans.onset_ms[b])
     return np.asarray(shared_ms > np.where(spans.kind[a] == spans.kind[b], 0.0, shorter_ms / 2))
 
 
-def _unrecovered(spans: _Spans, a: Ints, b: Ints) -> npt.NDArray[np.bool_]:
+def _unrecovered(spans: Spans, a: Ints, b: Ints) -> npt.NDArray[np.bool_]:
     return np.asarray(spans.onset_ms[b] - spans.onset_ms[a] < _REFRACTORY_MS)
 
 
-def _apart(spans: _Spans) -> _Spans:
+def _apart(spans: Spans) -> Spans:
     """Spans whose neighbours touch at most: where two overlap a little, each ends in the middle."""
     onset_ms, offset_ms = spans.onset_ms.copy(), spans.offset_ms.copy()
     a = np.flatnonzero((spans.row[:-1] == spans.row[1:]) & (offset_ms[:-1] > onset_ms[1:]))
     offset_ms[a] = onset_ms[a + 1] = (offset_ms[a] + onset_ms[a + 1]) / 2
     peak_ms = np.clip(spans.peak_ms, onset_ms, offset_ms)
-    return _Spans(spans.row, spans.kind, onset_ms, offset_ms, spans.confidence, peak_ms)
+    return Spans(spans.row, spans.kind, onset_ms, offset_ms, spans.confidence, peak_ms)
 
 
-def _by_lead(spans: _Spans, leads: Sequence[str]) -> Waves:
+def _by_lead(spans: Spans, leads: Sequence[str]) -> Waves:
     columns = (spans.kind, spans.onset_ms, spans.peak_ms, spans.offset_ms, spans.confidence)
     kind, *numbers = (column.tolist() for column in columns)
     waves = [Wave(KINDS[k - 1], *values) for k, *values in zip(kind, *numbers, strict=True)]

@@ -1,6 +1,6 @@
 """Whether electrodes look swapped: limb leads that point the wrong way, chest leads out of order.
 
-Einthoven's law holds for swapped limb electrodes too, so it cannot tell; what tells is the shape of the average beat.
+Einthoven's law holds for swapped limb electrodes too, so it cannot tell; what tells is the shape of the median beat.
 V6 looks at the heart from the left, as I does, and from below, as II does: with the arms swapped I is its mirror image,
 P wave and all, with the right arm and the left leg swapped II is. With the right arm and the right leg swapped II is
 almost a line (Kors JA, van Herpen G. J Electrocardiol 2009;42:506). A swap of left arm and left leg is not told. Along
@@ -14,20 +14,13 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal as dsp
 
-from model.signal.lead_features import quantile
 from model.signal.leads import CHEST_LEADS
 
 Array = npt.NDArray[np.float32]
 
-PLACED_LEADS = ("I", "II", "III", *CHEST_LEADS)  # those that are looked at
-RATE_HZ = 100.0  # of the signals that are looked at
-BEFORE, AFTER = 30, 45  # samples of a beat to either side of its steepest point
-SHAPE = slice(8, 72)  # P to T
+SHAPE = slice(8, 72)  # of the median beat, P to T
 P_WAVE = slice(8, 22)
-BASELINE = slice(18, 24)  # between P and QRS
-MIN_BEATS = 3
 MIRRORED = -0.2  # correlation with V6
 LINE = 0.12  # movement of II over that of I or III
 BETTER_ORDER = 0.35  # gain in the sum of five correlations between neighbours
@@ -39,30 +32,6 @@ _ORDERS = np.array(
     ]
 )
 """Every order of the six chest leads that one swap makes, (15, 6)."""
-
-
-def average_beat(signal_mv: Array) -> Array | None:
-    """Median over the beats, (lead, sample), against the level between P and QRS; None with too few beats.
-
-    Args:
-        signal_mv: (lead, sample) at `RATE_HZ`.
-    """
-    slope = np.abs(signal_mv[:, 1:] - signal_mv[:, :-1])
-    slope /= _partitioned(slope, 0.98)[:, None] + np.float32(1e-6)
-    steep = np.convolve(np.minimum(slope, 2).sum(axis=0), np.full(8, 1 / 8, dtype=np.float32), "same")
-    peaks, _ = dsp.find_peaks(steep, height=0.45 * _partitioned(steep, 0.985), distance=BEFORE)
-    peaks = peaks[(peaks >= BEFORE) & (peaks < signal_mv.shape[1] - AFTER)]
-    if len(peaks) < MIN_BEATS:
-        return None
-    beats = signal_mv[:, np.arange(-BEFORE, AFTER)[:, None] + peaks]  # sorted along the last axis, hence beats there
-    beats -= beats[:, BASELINE].mean(axis=1, keepdims=True)
-    return np.asarray(quantile(np.sort(beats, axis=2), 0.5))
-
-
-def _partitioned(values: Array, share: float) -> Array:
-    """The value that this share of the last axis does not exceed."""
-    at = int(share * (values.shape[-1] - 1))
-    return np.asarray(np.partition(values, at, axis=-1)[..., at])
 
 
 def limbs_look_swapped(beat: Array, leads: tuple[str, ...]) -> bool:

@@ -14,9 +14,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from model.signal.beat_shape import beats_of_a_heart, cut_beats, median_beat
 from model.signal.lead_features import COMMON_HZ, Features, lead_features, quantile
 from model.signal.leads import STANDARD_LEADS, known_leads
-from model.signal.placement import PLACED_LEADS, average_beat, chest_looks_swapped, limbs_look_swapped
+from model.signal.placement import chest_looks_swapped, limbs_look_swapped
 from model.signal.recording import Recording
 from model.signal.resampling import resample
 
@@ -45,6 +46,7 @@ WANDER_MV = 1.5
 PEAKEDNESS, RECORDING_PEAKEDNESS = 3.5, 4.5  # below it a lead, or half of the leads, beat no more than noise does
 BURST_MV, BURST_RATIO = 3.0, 4.0
 COPIED = 0.96  # above it the leads are copies of one signal; of 545 that readers accept none exceeds 0.87
+AUGMENTED = frozenset({"aVR", "aVL", "aVF"})  # tell nothing that I, II and III do not
 SHORT_S = 10.0  # the length of a standard ECG
 MAINS_HZ = (50.0, 60.0)
 
@@ -94,7 +96,14 @@ def check_quality(recording: Recording) -> Quality:
     sound = len(found.poor_leads) <= len(names) / 2
     if not (sound and shows_beats(features) and acceptability(features) >= ACCEPTABLE_FROM):
         return replace(found, verdict="unusable")
-    if suspected := tuple(_placement_issues(names, common, found.poor_leads)):
+    told = tuple(name for name in names if name not in found.poor_leads | AUGMENTED) or names
+    beats = cut_beats(common[[names.index(name) for name in told]])
+    median = None if beats is None else median_beat(beats)
+    if beats is None or median is None:
+        return found if recording.duration_s < SHORT_S else replace(found, verdict="unusable")
+    if not beats_of_a_heart(beats, median):
+        return replace(found, verdict="unusable")
+    if suspected := tuple(_placement_issues(median, told)):
         return Quality("limited", (*found.issues, *suspected), dead)
     return found
 
@@ -125,13 +134,11 @@ def _assessed(recording: Recording) -> tuple[tuple[str, ...], npt.NDArray[np.flo
     return names, np.stack([known[name] for name in names])
 
 
-def _placement_issues(names: tuple[str, ...], common: npt.NDArray[np.float32], poor: frozenset[str]) -> Iterator[Issue]:
-    """Whether electrodes look swapped, judged on the leads that can be trusted."""
-    trusted = tuple(name for name in names if name in PLACED_LEADS and name not in poor)
-    beat = average_beat(common[[names.index(name) for name in trusted]]) if trusted else None
-    if beat is not None and limbs_look_swapped(beat, trusted):
+def _placement_issues(median: npt.NDArray[np.float32], leads: tuple[str, ...]) -> Iterator[Issue]:
+    """Whether electrodes look swapped, judged on the median beat of the leads that can be trusted."""
+    if limbs_look_swapped(median, leads):
         yield Issue("limb_reversal_suspected")
-    if beat is not None and chest_looks_swapped(beat, trusted):
+    if chest_looks_swapped(median, leads):
         yield Issue("precordial_order_suspected")
 
 

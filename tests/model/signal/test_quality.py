@@ -16,6 +16,7 @@ from model.signal.leads import MODEL_LEADS, STANDARD_LEADS
 from model.signal.quality import Quality, check_quality
 from model.signal.recording import Recording
 from tests.model.synthetic import beats
+from training.heartless import heartless
 
 Wave = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 TIMES_S = np.arange(5000) / 500
@@ -157,6 +158,13 @@ def test_tones_are_unusable(hertz: float, wave: Wave, size_mv: float, alike: boo
     phases = np.zeros(12) if alike else np.random.default_rng(0).uniform(0, 2 * np.pi, 12)
     signal_mv = size_mv * wave(2 * np.pi * hertz * TIMES_S + phases[:, None])
     assert check_quality(Recording(signal_mv.astype(np.float32), 500, STANDARD_LEADS)).verdict == "unusable"
+
+
+@given(st.sampled_from(["muscle", "paced muscle", "steps", "telegraph", "square", "sawtooth"]), st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_bursts_and_jumps_are_unusable(family: str, seed: int) -> None:
+    signal_mv = heartless(family, seed, leads=12, sampling_hz=250.0).astype(np.float32)
+    assert check_quality(Recording(signal_mv, 250, STANDARD_LEADS)).verdict == "unusable"
 
 
 @pytest.mark.parametrize("a_second", [50, 60])

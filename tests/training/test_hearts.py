@@ -1,0 +1,38 @@
+"""Heartless recordings are what they are said to be, and the stage that fits the rule runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import model
+from tests.model.synthetic import beats
+from training.errors import TrainingError
+from training.heartless import FAMILIES, heartless
+from training.hearts import run
+from training.sources.simulated import wfdb_record
+
+BUNDLE = Path(model.__file__).parent / "bundles" / "ecg-jepa-nano"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_finite_and_the_same_for_a_seed(family: str) -> None:
+    for sampling_hz in (100.0, 1000.0):
+        drawn = [heartless(family, 3, leads=2, sampling_hz=sampling_hz, duration_s=4.0) for _ in range(2)]
+        assert drawn[0].shape == (2, round(4 * sampling_hz))
+        assert np.isfinite(drawn[0]).all()
+        np.testing.assert_array_equal(drawn[0], drawn[1])
+
+
+def test_the_rule_is_fitted_and_its_mistakes_counted(tmp_path: Path) -> None:
+    for name, content in wfdb_record("r", beats()).items():
+        (tmp_path / name).write_bytes(content)
+    figures = run(BUNDLE, tmp_path, simulated=6)
+    assert len(figures["fitted"]) == len(figures["shipped"])
+    assert figures["with_heart"] == 1.0
+    assert figures["without_heart"] <= 0.02 * figures["simulated"]
+
+
+def test_a_folder_without_records_is_said(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no WFDB record"):
+        run(BUNDLE, tmp_path)
