@@ -93,6 +93,15 @@ def require_keys(keys: frozenset[str], table: Path) -> None:
         raise TrainingError(f"{table}: unknown statement {unknown[0]!r}; known are {', '.join(VOCABULARY)}")
 
 
+def require_patients_apart(entries: Sequence[Entry], table: Path) -> None:
+    """Raise TrainingError where a patient is in two splits; the record is named, not the patient."""
+    splits: dict[str, Split] = {}
+    for entry in entries:
+        if entry.patient and splits.setdefault(entry.patient, entry.split) != entry.split:
+            also = splits[entry.patient]
+            raise TrainingError(f"{table}: the patient of record {entry.record!r} is also in the split {also}")
+
+
 def require_split(split: str, table: Path) -> Split:
     """The split as it is named in a table, or TrainingError."""
     for known in SPLITS:

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from training.errors import TrainingError
 
@@ -10,15 +11,15 @@ Row = dict[str, str]
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
-    """Rows of a CSV file with a header line.
+    """Rows of a CSV file with a header line, blanks around cells left out; a cell that a row lacks is empty.
 
     Raises:
-        TrainingError: no such file, not text, or one of `columns` is missing.
+        TrainingError: no such file, not text, one of `columns` is missing, or a row has a cell too many.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
+            reader = csv.DictReader(file, restval="")
+            rows = [_row(cells, path, reader.line_num) for cells in reader]
             found = reader.fieldnames or []
     except FileNotFoundError:
         raise TrainingError(f"{path} does not exist") from None
@@ -27,6 +28,12 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
     if missing := [name for name in columns if name not in found]:
         raise TrainingError(f"{path} has no column {missing[0]!r}; it has {', '.join(found)}")
     return rows
+
+
+def _row(cells: dict[str | None, Any], path: Path, line: int) -> Row:
+    if any(cells.pop(None, ())):
+        raise TrainingError(f"{path}: line {line} has more cells than the first")
+    return {str(name): cell.strip() for name, cell in cells.items()}
 
 
 def read_number(text: str | None) -> float | None:

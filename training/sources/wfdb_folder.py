@@ -12,7 +12,15 @@ from pathlib import Path
 
 from model.reading.statements import SUPERCLASSES, VOCABULARY
 from training.errors import TrainingError
-from training.sources.catalogue import Entry, Source, read_wfdb, require_keys, require_split, split_by_patient
+from training.sources.catalogue import (
+    Entry,
+    Source,
+    read_wfdb,
+    require_keys,
+    require_patients_apart,
+    require_split,
+    split_by_patient,
+)
 from training.sources.ptbxl import open_ptbxl
 from training.sources.tables import Row, read_age, read_keys, read_table
 from training.sources.wfdb_headers import signal_file
@@ -20,6 +28,7 @@ from training.sources.wfdb_headers import signal_file
 TABLE = "labels.csv"
 LOOKED_FOR = "statements.csv"
 NOTHING = "none"
+SEXES = ("female", "male", "")
 SUPERCLASS_KEYS = frozenset(statement.key for statement in SUPERCLASSES)
 
 
@@ -35,7 +44,8 @@ def open_wfdb_folder(folder: Path) -> Source:
     """A folder of WFDB records with labels.csv; PTB-XL's shared layout is one.
 
     Raises:
-        TrainingError: no table, or an unknown statement, split or record in it.
+        TrainingError: no table, or an unknown statement, split, sex or record in it, a record that stands in it twice,
+            or a patient in two splits.
     """
     table = folder / TABLE
     rows = read_table(table, ())
@@ -44,6 +54,8 @@ def open_wfdb_folder(folder: Path) -> Source:
     rows = read_table(table, ("record", "superclasses", "statements"))
     known = _known(folder, rows)
     entries = tuple(_entry(folder, row, known) for row in rows)
+    _require_once(entries, table)
+    require_patients_apart(entries, table)
     keys = known.superclasses | known.statements
     vocabulary = tuple(key for key in VOCABULARY if key in keys)
     return Source("wfdb-folder", vocabulary, entries, read_wfdb, own_splits=any(row.get("split") for row in rows))
@@ -52,12 +64,28 @@ def open_wfdb_folder(folder: Path) -> Source:
 def _known(folder: Path, rows: list[Row]) -> _Known:
     superclasses = frozenset[str]().union(*(_stated(row["superclasses"]) for row in rows))
     statements = frozenset[str]().union(*(_stated(row["statements"]) for row in rows))
-    require_keys(superclasses | statements, folder / TABLE)
+    _require_in_place(superclasses, statements, folder / TABLE)
     if (folder / LOOKED_FOR).exists():
         listed = frozenset(row["key"] for row in read_table(folder / LOOKED_FOR, ("key",)))
         require_keys(listed, folder / LOOKED_FOR)
         statements |= listed - SUPERCLASS_KEYS
     return _Known(SUPERCLASS_KEYS if superclasses else frozenset(), statements)
+
+
+def _require_in_place(superclasses: frozenset[str], statements: frozenset[str], table: Path) -> None:
+    require_keys(superclasses | statements, table)
+    if wrong := sorted(superclasses - SUPERCLASS_KEYS):
+        raise TrainingError(f"{table}: {wrong[0]!r} is no superclass; its column is statements")
+    if wrong := sorted(statements & SUPERCLASS_KEYS):
+        raise TrainingError(f"{table}: {wrong[0]!r} is a superclass; its column is superclasses")
+
+
+def _require_once(entries: tuple[Entry, ...], table: Path) -> None:
+    seen: set[Path] = set()
+    for entry in entries:
+        if entry.path in seen:
+            raise TrainingError(f"{table}: record {entry.record!r} stands twice")
+        seen.add(entry.path)
 
 
 def _entry(folder: Path, row: Row, known: _Known) -> Entry:
@@ -80,8 +108,14 @@ def _entry(folder: Path, row: Row, known: _Known) -> Entry:
         known=filled,
         patient=patient,
         age=read_age(row.get("age")),
-        sex=(row.get("sex") or "").lower(),
+        sex=_sex(row.get("sex", ""), folder / TABLE),
     )
+
+
+def _sex(cell: str, table: Path) -> str:
+    if cell.lower() not in SEXES:
+        raise TrainingError(f"{table}: unknown sex {cell!r}; female, male or empty")
+    return cell.lower()
 
 
 def _stated(cell: str) -> frozenset[str]:

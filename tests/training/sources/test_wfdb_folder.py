@@ -61,3 +61,32 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
     write_table(tmp_path / "labels.csv", [("record", "acceptable"), ("a", 1)])
     with pytest.raises(TrainingError, match="no column 'superclasses'"):
         open_source("wfdb-folder", tmp_path)
+
+
+def write_labels(folder: Path, *lines: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "labels.csv").write_text("\n".join(("record,superclasses,statements,split,patient,sex", *lines)) + "\n")
+    return folder
+
+
+def test_blank_and_missing_cells_are_unknown_too(tmp_path: Path) -> None:
+    source = open_source("wfdb-folder", write_labels(tmp_path, "a,NORM,NSR,train,1,", "b, , ,train,2,", "c,MI"))
+    assert label_matrix(source.entries, ("NORM", "NSR")).tolist() == [[1, 1], [-1, -1], [0, -1]]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("b,MI,AF,test,1,", "patient of record 'b' is also in the split train"),
+        ("b,MI,AF,,p0,", "patient of record 'b' is also in the split val"),
+        ("a.hea,MI,AF,train,1,", "record 'a.hea' stands twice"),
+        ("b,AF,,train,1,", "'AF' is no superclass"),
+        ("b,,MI,train,1,", "'MI' is a superclass"),
+        ("b,MI,AF,train,1,F", "unknown sex 'F'"),
+        ("b,MI,AF,train,1,,male", "line 4 has more cells than the first"),
+    ],
+)
+def test_a_row_that_would_teach_something_false_is_refused(tmp_path: Path, line: str, said: str) -> None:
+    folder = write_labels(tmp_path, "a,NORM,NSR,train,1,female", "z,NORM,NSR,val,p0,", line)
+    with pytest.raises(TrainingError, match=said):
+        open_source("wfdb-folder", folder)
