@@ -1,8 +1,10 @@
 """What the service says when it refuses: the one table from domain error to status, as problem+json (RFC 9457)."""
 
-import json
+from functools import cache
 from http import HTTPStatus
 from typing import ClassVar
+
+import pydantic_core
 
 from model.errors import (
     BundleError,
@@ -140,13 +142,18 @@ class InternalError(EcgError):
 
 def status_of(error: EcgError) -> HTTPStatus:
     """The status that an error is answered with."""
-    return next((status for kind, status in STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+    return _status_of(type(error))  # type: ignore[arg-type]  # mypy asks the instances for their hash
+
+
+@cache
+def _status_of(kind: type[EcgError]) -> HTTPStatus:
+    return next((status for base, status in STATUS if issubclass(kind, base)), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def problem_json(error: EcgError, request_id: str) -> bytes:
     """The body of a refusal: type, title, status, detail, instance, code and request_id."""
     status = status_of(error)
-    return json.dumps(
+    return pydantic_core.to_json(
         {
             "type": f"urn:ecg:problem:{error.code}",
             "title": status.phrase,
@@ -156,7 +163,7 @@ def problem_json(error: EcgError, request_id: str) -> bytes:
             "code": error.code,
             "request_id": request_id,
         }
-    ).encode()
+    )
 
 
 def problem_headers(error: EcgError) -> dict[str, str]:

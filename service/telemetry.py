@@ -1,6 +1,5 @@
 """What can be seen from outside without seeing a patient: metrics in a registry of their own, and structured logs."""
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from functools import partial
 from time import monotonic
 from typing import Literal
 
+import pydantic_core
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from model.bundle import Bundle
@@ -140,9 +140,6 @@ class Telemetry:
             self.findings.labels(statement.key)
 
 
-_encode = json.JSONEncoder().encode
-
-
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message and the fields given as `extra={"fields": {...}}`."""
 
@@ -159,7 +156,7 @@ class JsonFormatter(logging.Formatter):
             line["trace_id"] = trace_id
         if record.exc_info and record.exc_info[0]:
             line["exception"] = _place(record)
-        return _encode(line)
+        return pydantic_core.to_json(line).decode()
 
 
 class TextFormatter(logging.Formatter):
