@@ -175,7 +175,7 @@ def measure(run: Run, scene: Scene) -> Measured:
         rows.append(Row(LIBRARY, "raw", "findings", alone(bare.library)))
         results, rates = alternate(rows, alone(bare.loop), rounds=run.effort.rounds, seconds=run.effort.seconds)
         memory = {f"{one.plan.name} {one.plan.body}": one.memory_mib() for one in servers}
-        table = Saturation(scene.title, rates, results, memory)
+        table = Saturation(scene.title, rates, results, memory, max(1, len(run.server_cores)))
         raw = [server for server in servers if server.plan.body == "raw"] if scene.loaded else []
         return Measured(table, _half_load(run, raw, callers, table), _floods(run, raw, callers, table))
 

@@ -19,12 +19,14 @@ class Saturation:
         alone: the bare loop's rate in each round.
         rows: everything else.
         memory_mib: by server and body, after the rounds.
+        cores: of each server.
     """
 
     title: str
     alone: list[float]
     rows: list[Saturated]
     memory_mib: dict[str, float] = field(default_factory=dict)
+    cores: int = 1
 
     @property
     def capacity(self) -> float:
@@ -81,15 +83,16 @@ def _page(report: Report) -> Iterator[str]:
 
 def _saturation(table: Saturation) -> Iterator[str]:
     yield from ("", f"## {table.title}", "")
-    yield "| Server | Body | Answer | ECG/s | of onnxruntime alone | lowest to highest | MiB |"
-    yield "|---|---|---|---:|---:|---:|---:|"
+    yield "| Server | Body | Answer | ECG/s | of onnxruntime alone | lowest to highest | ms beside it | MiB |"
+    yield "|---|---|---|---:|---:|---:|---:|---:|"
     spread = _between([one / table.capacity for one in table.alone])
-    yield f"| onnxruntime alone | | | {table.capacity:.1f} | 1.00 | {spread} | |"
+    yield f"| onnxruntime alone | | | {table.capacity:.1f} | 1.00 | {spread} | | |"
     for one in table.rows:
         row = one.row
         memory = table.memory_mib.get(f"{row.name} {row.body}")
         cells = (
             *(row.name, row.body, ANSWERS[row.parts], f"{one.rate:.1f}", f"{one.share:.2f}", _between(one.shares)),
+            f"{table.cores * one.beside_ms:.1f}",
             f"{memory:.0f}" if memory else "",
         )
         yield f"| {' | '.join(cells)} |"
@@ -151,4 +154,5 @@ in one run, with the same graph, the same session options and the same simulated
 peers' adapters ([tests/bench/peers](tests/bench/peers)) decode, check, preprocess and answer by this repository's own
 `model` package, so what differs is the server. Servers are pinned to one core and the callers to another where there
 are two; every server stands still while another is measured; each round measures everything once between two runs of
-the bare loop, and a share is the median over rounds of its rate over the bare loop's of the same round."""
+the bare loop, and a share is the median over rounds of its rate over the bare loop's of the same round. What an ECG
+costs a core beside the network is the time between two answers less that between two runs of the loop."""
