@@ -162,9 +162,12 @@ BATCH_BODY: dict[str, Any] = {
 }
 
 SECURITY_SCHEMES: dict[str, Any] = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
-    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a provider's token."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
 }
+
+OPEN: dict[str, Any] = {"security": []}
+"""Of a route that asks for no key."""
 
 
 def with_security(described: dict[str, Any]) -> dict[str, Any]:

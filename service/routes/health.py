@@ -2,20 +2,20 @@
 
 from fastapi import APIRouter, Request
 
-from service.documentation import problems
+from service.documentation import OPEN, problems
 from service.errors import NotReadyError
 from service.requests import serving_of
 
 router = APIRouter(prefix="/health", tags=["health"])
 
 
-@router.get("/live", summary="The process lives")
+@router.get("/live", summary="The process lives", openapi_extra=OPEN)
 async def live() -> dict[str, str]:
     """Always 200 while the process answers at all."""
     return {"status": "live"}
 
 
-@router.get("/ready", summary="ECGs may be sent", responses=problems(503))
+@router.get("/ready", summary="ECGs may be sent", responses=problems(503), openapi_extra=OPEN)
 async def ready(request: Request) -> dict[str, str]:
     """200 once the bundle is verified and warm; 503 before that and from the stop signal on."""
     if not serving_of(request).ready:

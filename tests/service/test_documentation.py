@@ -64,6 +64,11 @@ def test_the_page_asks_for_a_key(api: dict[str, Any]) -> None:
     assert api["security"]
 
 
+def test_only_health_is_asked_for_without_a_key(api: dict[str, Any]) -> None:
+    without = {path for path, methods in api["paths"].items() for one in methods.values() if one.get("security") == []}
+    assert without == {"/health/live", "/health/ready"}
+
+
 def test_the_example_of_many_is_answered(client: httpx.Client, api: dict[str, Any]) -> None:
     operation = api["paths"]["/v1/ecgs/batch"]["post"]
     example = operation["requestBody"]["content"]["application/x-ndjson"]["examples"]["two"]["value"]
