@@ -145,7 +145,7 @@ def flood(
         name=server.plan.name,
         asked=len(outcome.samples) / seconds,
         goodput=outcome.goodput,
-        of_peak=outcome.goodput / peak,
+        of_peak=outcome.goodput / peak if peak else float("nan"),
         refused=outcome.refused(),
         retry_after=sum(one.retry_after for one in refused) / max(1, len(refused)),
         gave_up=gave_up / max(1, len(outcome.samples)),
