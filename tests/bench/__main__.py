@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from model.bundle import read_bundle
 from service.settings import default_bundle
+from tests.bench.bare import Cores
 from tests.bench.bodies import Body, Parts, recordings
 from tests.bench.machine import machine, versions
 from tests.bench.run import Effort, Measured, Run, Scene, measure
@@ -33,28 +34,33 @@ def main() -> int:
     missing = {name: reason for name in asked.peers if (reason := why_not(name))}
     peers = tuple(name for name in asked.peers if name not in missing)
     run = Run(cores[-1:], cores[:1], effort, peers, recordings(), missing)
+    measured: list[Measured] = []
     with TemporaryDirectory() as folder:
-        measured = [measure(run, scene) for scene in _scenes(run, asked, Path(folder))]
-        if len(cores) > 1:
-            run.server_cores, run.caller_cores = cores, cores
-            scene = Scene(f"At saturation, {len(cores)} cores", asked.bundle, _fastest(asked.bundle), FEW, ("raw",))
+        for scene in _scenes(run, asked, Path(folder), cores):
             measured.append(measure(run, scene))
-    page = markdown(_report(run, measured, f"{began:%Y-%m-%d %H:%M} UTC"))
+            page = markdown(_report(run, measured, f"{began:%Y-%m-%d %H:%M} UTC"))
+            asked.out.write_text(page)  # what is measured is there, whatever becomes of the rest
     sys.stdout.write(page)
-    asked.out.write_text(page)
     return 0
 
 
-def _scenes(run: Run, asked: argparse.Namespace, folder: Path) -> Iterator[Scene]:
-    """The bundle on one core, its int8 variant where it has one, and an untrained network where torch is installed."""
+def _scenes(run: Run, asked: argparse.Namespace, folder: Path, cores: Cores) -> Iterator[Scene]:
+    """The bundle on one core, its int8 variant and an untrained network if there are any, and the bundle on all cores."""
     variants = read_bundle(asked.bundle).manifest.variants
     fastest = _fastest(asked.bundle)
     name = read_bundle(asked.bundle).manifest.name
     yield Scene(f"At saturation, one core: {name}, {fastest}", asked.bundle, fastest, loaded=True)
     for int8 in (one for one in variants if variants[one].precision == "int8"):
         yield Scene(f"At saturation, one core: {name}, {int8}", asked.bundle, int8, FEW, ("raw",))
-    if asked.quick:
-        return
+    if not asked.quick:
+        yield from _untrained(run, folder)
+    if len(cores) > 1:
+        run.server_cores, run.caller_cores = cores, cores
+        yield Scene(f"At saturation, {len(cores)} cores", asked.bundle, fastest, FEW, ("raw",))
+
+
+def _untrained(run: Run, folder: Path) -> Iterator[Scene]:
+    """A larger network with random weights, where torch is installed."""
     try:
         untrained = write_untrained(folder / "tiny")
     except ImportError as error:

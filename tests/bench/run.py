@@ -42,7 +42,7 @@ class Effort:
     """How long to measure: rounds and seconds of saturation, of half load, and seconds of overload."""
 
     rounds: int = 5
-    seconds: float = 4.0
+    seconds: float = 3.0
     half_rounds: int = 3
     half_seconds: float = 20.0
     flood_seconds: float = 60.0

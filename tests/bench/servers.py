@@ -71,9 +71,11 @@ class Server:
     def memory_mib(self) -> float:
         """Memory of all its processes, what they share counted once."""
         total = 0
-        for one in (psutil.Process(self._process.pid), *psutil.Process(self._process.pid).children(recursive=True)):
-            with suppress(psutil.Error):
-                total += one.memory_full_info().pss
+        with suppress(psutil.Error):  # of one that ends meanwhile
+            own = psutil.Process(self._process.pid)
+            for one in (own, *own.children(recursive=True)):
+                with suppress(psutil.Error):
+                    total += one.memory_full_info().pss
         return total / MEBIBYTE
 
     def rest(self) -> None:
