@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _scenes(run: Run, asked: argparse.Namespace, folder: Path, cores: Cores) -> Iterator[Scene]:
-    """The bundle on one core, its int8 variant and an untrained network if there are any, and the bundle on all cores."""
+    """The bundle on one core, its int8 variant and an untrained network where there are any, and all cores."""
     variants = read_bundle(asked.bundle).manifest.variants
     fastest = _fastest(asked.bundle)
     name = read_bundle(asked.bundle).manifest.name
