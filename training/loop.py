@@ -63,14 +63,18 @@ def train(task: Task, rows: Rows, config: LoopConfig, out: Path) -> None:
     """Run a task to its end, resuming from the checkpoint in `out` where there is one.
 
     Batches and random draws depend on the seed and the step alone, so that a resumed run continues bit for bit on the
-    CPU; a run with `minutes` follows the clock and does not. SIGTERM ends it after a step, with a checkpoint.
+    CPU; a run with `minutes` follows the clock and does not. SIGTERM to any of the processes ends it after a step, with
+    a checkpoint.
 
     Raises:
-        TrainingError: a checkpoint that cannot be read or written, or a batch larger than the data.
+        TrainingError: a checkpoint that cannot be read or written, a batch larger than the data or smaller than its
+            parts, or the run was asked to end before its end.
     """
     if len(rows) < config.batch_size:
         raise TrainingError(f"a batch of {config.batch_size} does not fit {len(rows)} training windows")
     with process_group(task.device), _ending() as asked:
+        if (parts := config.accumulation * world_size()) > config.batch_size:
+            raise TrainingError(f"a batch of {config.batch_size} cannot be split into {parts} parts")
         _Run(task, rows, config, out).to_its_end(asked)
 
 
@@ -93,18 +97,19 @@ class _Run:
         self.peak = peak_flops(self.task.device, self.config.precision) * world_size() if rank() == 0 else 0.0
         self.started_s = self.saved_s = self.logged_s = time.monotonic()
         self.first = self.logged = self.step
-        bar = tqdm(total=self.steps, initial=self.step, unit="step", disable=rank() > 0)
-        progress = self._progress()
-        while progress < 1.0 and not asked:
-            self.losses.append(self._optimise(progress))
-            self.step += 1
-            bar.update()
-            progress = self._progress()
-            if self.step % self.per_epoch == 0 or progress >= 1.0:
-                bar.set_postfix(loss=f"{self._log(progress):.4f}")
-            if asked or progress >= 1.0 or time.monotonic() - self.saved_s > 60 * self.config.checkpoint_minutes:
-                self._save()
-        bar.close()
+        progress, ending = self._progress(), self._agreed(asked)
+        with tqdm(total=self.steps, initial=self.step, unit="step", disable=rank() > 0) as bar:
+            while progress < 1.0 and not ending:
+                self.losses.append(self._optimise(progress))
+                self.step += 1
+                bar.update()
+                progress, ending = self._progress(), self._agreed(asked)
+                if self.step % self.per_epoch == 0 or progress >= 1.0:
+                    bar.set_postfix(loss=f"{self._log(progress):.4f}")
+                if ending or progress >= 1.0 or time.monotonic() - self.saved_s > 60 * self.config.checkpoint_minutes:
+                    self._save()
+        if ending:
+            raise TrainingError(f"asked to end after step {self.step}; the same command goes on from there")
 
     @property
     def per_epoch(self) -> int:
@@ -121,6 +126,10 @@ class _Run:
         """Share of the run that is done, by steps or by the clock, whichever is further along."""
         by_clock = self._elapsed_s() / (60 * self.config.minutes) if self.config.minutes else 0.0
         return min(1.0, max(self.step / self.steps, from_first(by_clock, self.task.device)))
+
+    def _agreed(self, asked: list[int]) -> bool:
+        """Whether any process was asked to end: all end after the same step, or one would wait for the other."""
+        return average(float(bool(asked)), self.task.device) > 0.0
 
     def _optimise(self, progress: float) -> float:
         """One optimiser step over this process's share of a batch; returns the mean loss over all processes."""

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +76,29 @@ def test_a_run_that_was_cut_off_ends_where_an_uncut_one_does(tmp_path: Path, kin
     rows = np.arange(64)
     whole = kind()
     train(whole, rows, CONFIG, tmp_path / "whole")
-    train(kind(stop_at=11), rows, CONFIG, tmp_path / "cut")
+    with pytest.raises(TrainingError, match="asked to end after step 11; the same command goes on from there"):
+        train(kind(stop_at=11), rows, CONFIG, tmp_path / "cut")
     rest = kind()
     train(rest, rows, CONFIG, tmp_path / "cut")
     assert rest.steps == 24 - 11
     assert all(torch.equal(a, b) for a, b in zip(_weights(whole), _weights(rest), strict=True))
+
+
+def test_a_run_that_fails_leaves_its_line_of_progress_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Failing(Line):
+        def at_epoch(self) -> dict[str, float]:
+            raise TrainingError("the disk is full")
+
+    with pytest.raises(TrainingError):
+        train(Failing(), np.arange(64), CONFIG, tmp_path)
+    assert capsys.readouterr().err.endswith("\n")  # what is said next begins a line of its own
+
+
+def test_a_batch_that_cannot_be_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="a batch of 8 cannot be split into 9 parts"):
+        train(Line(), np.arange(64), replace(CONFIG, accumulation=9), tmp_path)
 
 
 def test_the_log_has_a_line_an_epoch(tmp_path: Path) -> None:
@@ -148,31 +166,44 @@ def test_what_is_no_checkpoint_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 PAIR = """
-import sys
+import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import numpy as np
 from tests.training.test_loop import CONFIG, Line
 from training.loop import train
-train(Line(), np.arange(64), CONFIG, Path(sys.argv[1]))
+train(Line(stop_at=int(sys.argv[3]) * int(os.environ["RANK"])), np.arange(64), CONFIG, Path(sys.argv[1]))
 """
 
 
-def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
+def run_pair(out: Path, *, stop_at: int = 0) -> list[int]:
+    """Exit statuses of two processes that train together; the second may be asked to end after some steps."""
     root = Path(__file__).parents[2]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", PAIR, str(tmp_path / "pair"), str(root)],
+            [sys.executable, "-c", PAIR, str(out), str(root), str(stop_at)],
             env=os.environ
             | {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
             | {"OMP_NUM_THREADS": "1"},
         )
         for rank in range(2)
     ]
-    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    return [process.wait(timeout=300) for process in processes]
+
+
+def test_of_two_processes_that_one_is_asked_to_end_both_do(tmp_path: Path) -> None:
+    assert run_pair(tmp_path, stop_at=11) == [1, 1]
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 11
+    assert run_pair(tmp_path) == [0, 0]
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [8, 16, 24]
+
+
+def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
+    assert run_pair(tmp_path / "pair") == [0, 0]
     train(Line(), np.arange(64), CONFIG, tmp_path / "one")
     pair, one = (
         [json.loads(line)["loss"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
