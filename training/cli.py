@@ -3,6 +3,7 @@
 import argparse
 import errno
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(_disk(error))
     except KeyboardInterrupt:
         return _fail("interrupted; finished checkpoints are kept")
-    if isinstance(result, dict):
+    if isinstance(result, dict) and os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first speaks
         sys.stdout.write(json.dumps(result) + "\n")
     return 0
 

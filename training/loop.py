@@ -1,6 +1,7 @@
 """The one training loop: progress, precision, accumulation, data parallelism, checkpoints, resume and the log."""
 
 import json
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def train(task: Task, rows: Rows, config: LoopConfig, out: Path) -> None:
 
     Raises:
         TrainingError: a checkpoint that cannot be read or written, a batch larger than the data or smaller than its
-            parts, or the run was asked to end before its end.
+            parts, a loss that is no number, or the run was asked to end before its end.
     """
     if len(rows) < config.batch_size:
         raise TrainingError(f"a batch of {config.batch_size} does not fit {len(rows)} training windows")
@@ -145,12 +146,15 @@ class _Run:
                 loss = self.task.loss(part, random, progress) / len(parts)
             torch.autograd.backward(loss)
             total += loss.item()
+        mean = average(total, self.task.device)
+        if not math.isfinite(mean):
+            raise TrainingError(f"the loss of step {self.step + 1} is {mean}; a lower rate may help")
         average_gradients(_parameters(self.task.optimizer))
         if self.config.clip:
             nn.utils.clip_grad_norm_(_parameters(self.task.optimizer), self.config.clip)
         self.task.optimizer.step()
         self.task.after_step(progress)
-        return average(total, self.task.device)
+        return mean
 
     def _batch(self) -> Rows:
         """Rows of this step, from the epoch's own permutation."""

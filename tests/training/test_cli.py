@@ -32,6 +32,19 @@ def test_what_a_stage_returns_is_the_last_line(tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().out.splitlines()[-1].startswith('{"source": "ptbxl", "records": 1')
 
 
+def test_of_several_processes_the_first_speaks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer(**_: Any) -> dict[str, int]:
+        return {"records": 1}
+
+    monkeypatch.setattr(prepare, "run", answer)
+    for rank, said in (("1", ""), ("0", '{"records": 1}\n')):
+        monkeypatch.setenv("RANK", rank)
+        assert main(["prepare", "--source", "ptbxl", "--data", ".", "--out", "x"]) == 0
+        assert capsys.readouterr().out == said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

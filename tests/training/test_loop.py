@@ -96,6 +96,17 @@ def test_a_run_that_fails_leaves_its_line_of_progress_behind(
     assert capsys.readouterr().err.endswith("\n")  # what is said next begins a line of its own
 
 
+def test_a_loss_that_is_no_number_ends_the_run_before_the_weights_are_spoilt(tmp_path: Path) -> None:
+    class Diverging(Line):
+        def loss(self, rows: Rows, random: np.random.Generator, progress: float) -> Tensor:
+            return super().loss(rows, random, progress) * (float("nan") if self.steps == 5 else 1.0)
+
+    task = Diverging()
+    with pytest.raises(TrainingError, match="the loss of step 6 is nan; a lower rate may help"):
+        train(task, np.arange(64), CONFIG, tmp_path)
+    assert all(one.isfinite().all() for one in _weights(task))
+
+
 def test_a_batch_that_cannot_be_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="a batch of 8 cannot be split into 9 parts"):
         train(Line(), np.arange(64), replace(CONFIG, accumulation=9), tmp_path)
