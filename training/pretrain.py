@@ -1,5 +1,6 @@
 """Pretraining: ECG-JEPA on prepared windows, its target encoder following by EMA."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,15 +58,18 @@ class PretrainTask:
         self.network.follow(linear(progress, self.stage.momentum_start, 1.0))
 
     def at_epoch(self) -> dict[str, float]:
-        """Probe the encoder on the val split, and keep it if it is the best so far."""
-        if not self.stage.probe_records:
+        """Probe the encoder on the val split, and keep it if it is the best so far; without labels the last is kept."""
+        if not (auroc := self._probe()) >= 0.0:
             self._keep()
             return {}
-        auroc = probe_auroc(self.network.encoder, self.data, self.windows, records=self.stage.probe_records)
         if auroc > self.best:
             self.best = auroc
             self._keep()
         return {"probe_auroc": auroc}
+
+    def _probe(self) -> float:
+        records = self.stage.probe_records
+        return probe_auroc(self.network.encoder, self.data, self.windows, records=records) if records else math.nan
 
     def state(self) -> dict[str, Any]:
         """Both encoders, predictor, optimiser and the best probe."""
@@ -92,7 +96,7 @@ def run(config: Config, data: Path, out: Path, *, device: str = "auto") -> dict[
         device: `auto`, or a device of torch.
 
     Returns:
-        Where the encoder lies, and its probe.
+        Where the encoder lies, and its probe; None where there was none.
 
     Raises:
         TrainingError: data or a checkpoint that cannot be used.
@@ -100,4 +104,4 @@ def run(config: Config, data: Path, out: Path, *, device: str = "auto") -> dict[
     prepared = read_prepared(data)
     task = PretrainTask(config, prepared, out, resolve_device(device))
     train(task, prepared.window_rows("train"), config.pretrain, out)
-    return {"encoder": str(out / ENCODER), "probe_auroc": task.best}
+    return {"encoder": str(out / ENCODER), "probe_auroc": task.best if task.best >= 0.0 else None}
