@@ -24,6 +24,7 @@ from model.signal.recording import Recording
 from model.signal.spec import SPEC
 from training.errors import TrainingError
 from training.sources.ludb import MarkedRecord, read_ludb
+from training.wave_groups import GroupFigures, group_figures, sped_up, table_of_groups
 from training.wave_metrics import (
     BoundaryFigures,
     IntervalFigures,
@@ -81,19 +82,32 @@ def run(
     ours = _ours(records, waves, bundle)
     out.mkdir(parents=True, exist_ok=True)
     figures: dict[str, MethodFigures] = {}
+    groups: dict[str, GroupFigures] = {}
     for name, by_record in ours.items():
         figures[name], found = _measured(records, by_record)
         for at in _spread(len(records), pictures) if len(figures) == 1 else ():
             write_picture(records[at], found[at], out / f"{records[at].name}.png")
+        groups = groups or _by_group(records, by_record, found)
     some = [records[at] for at in _spread(len(records), classical or len(records))]
     for name, method in _classical().items():
         figures[f"{name}, {len(some)} records"], _ = _measured(some, [method] * len(some))
     body = {name: asdict(one) for name, one in figures.items()}
-    (out / "report.json").write_text(json.dumps(body, indent=2) + "\n")
-    table = table_of(figures)
+    by_group = {name: asdict(one) for name, one in groups.items()}
+    (out / "report.json").write_text(json.dumps(body | {"groups": by_group}, indent=2) + "\n")
+    table = f"{table_of(figures)}\n{table_of_groups(groups)}"
     (out / "report.md").write_text(table, encoding="utf-8")
     sys.stdout.write(table)
     return {"records": len(records), "methods": list(figures)}
+
+
+def _by_group(
+    records: Sequence[MarkedRecord], methods: Sequence[Method], found: Sequence[Waves]
+) -> dict[str, GroupFigures]:
+    """Figures by rate and rhythm, and of the same records sped up, since too few hearts beat fast there."""
+    faster = [sped_up(record) for record in records]
+    found_faster = [method(record.recording) for record, method in zip(faster, methods, strict=True)]
+    bands = group_figures(faster, found_faster)
+    return group_figures(records, found) | {f"sped up, {name}": one for name, one in bands.items() if "/min" in name}
 
 
 def _spread(count: int, wanted: int) -> list[int]:

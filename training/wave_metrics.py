@@ -111,10 +111,15 @@ def intervals(waves: Waves) -> dict[str, float]:
 def false_p_waves(records: Sequence[MarkedRecord], found: Sequence[Waves]) -> list[float]:
     """P waves found in each record that has none: the median over its leads."""
     return [
-        float(np.median([sum(wave.wave == "P" for wave in lead) for lead in waves.values()]))
+        p_waves(waves)
         for record, waves in zip(records, found, strict=True)
         if not any((marks.kind == KINDS.index("P")).any() for marks in record.marks)
     ]
+
+
+def p_waves(waves: Waves) -> float:
+    """How many P waves the median lead has."""
+    return float(np.median([sum(wave.wave == "P" for wave in lead) for lead in waves.values()]))
 
 
 def marked_waves(record: MarkedRecord) -> Waves:

@@ -65,10 +65,11 @@ def hold_heart(logits: Floats) -> npt.NDArray[np.bool_]:
     """
     spoken = max(1, round(SPOKEN_BY * logits.shape[1]))
     best = np.sort(logits.clip(-BOUND, BOUND), axis=1)[:, -spoken:].sum(axis=1) / np.sqrt(spoken)
+    if len(best) == 1:
+        return np.asarray((logits >= OWN) & (best >= TOGETHER)[:, None])
     padded = np.pad(best, AROUND, constant_values=np.nan)
     around = np.lib.stride_tricks.sliding_window_view(padded, 2 * AROUND + 1)  # (window, place)
-    beside = np.delete(around, AROUND, axis=1)
-    supported = np.isnan(beside).all() | (np.nan_to_num(beside, nan=-BOUND).max(axis=1) >= OWN)
+    supported = np.nanmax(np.delete(around, AROUND, axis=1), axis=1) >= OWN
     speaks = ((best >= TOGETHER) & supported) | (np.nanmedian(around, axis=1) >= TOGETHER)
     return np.asarray((logits >= OWN) & speaks[:, None])
 
@@ -103,7 +104,7 @@ def _shapes(beats: _Beats, rows_mv: Signals, step_ms: float) -> tuple[Floats, Fl
     """Likeness to the nearest fellows and to half of them, and change of level, (row,) each."""
     wide, shift = round(SHAPE_MS / step_ms), round(SHIFT_MS / step_ms)
     around = _values(rows_mv, (beats.onset + beats.offset) // 2, np.arange(-wide - shift, wide + shift + 1))
-    alike = _likeness(around, shift, beats.there)
+    alike = np.sort(_likeness(around, shift, beats.there), axis=2)
     fellows = beats.there.sum(axis=1) - 1
     near, half = (_middle(_nth_best(alike, fellows, share), beats.there) for share in (FEW, HALF))
     beside = np.arange(*(round(level_ms / step_ms) for level_ms in LEVEL_MS))
@@ -124,25 +125,21 @@ def _likeness(around: Signals, shift: int, there: npt.NDArray[np.bool_]) -> Sign
     Twice the product over the sum of the squares: a correlation that also falls where two are not of one size.
     """
     rows, count, samples = around.shape
-    shifted = np.lib.stride_tricks.sliding_window_view(
-        around, samples - 2 * shift, axis=2
-    )  # (row, beat, shift, sample)
-    shifted = shifted - shifted.mean(axis=3, keepdims=True)
-    size = np.einsum("rbsw,rbsw->rbs", shifted, shifted)
-    product = shifted.reshape(rows, -1, shifted.shape[3]) @ shifted[:, :, shift].transpose(0, 2, 1)
-    sizes = size[..., None] + size[:, None, None, :, shift] + np.float32(1e-12)
+    shifted = np.lib.stride_tricks.sliding_window_view(around, samples - 2 * shift, axis=2)[:, :, ::2]
+    shifted = shifted - shifted.mean(axis=3, keepdims=True)  # (row, beat, shift, sample)
+    size, middle = np.einsum("rbsw,rbsw->rbs", shifted, shifted), shifted.shape[2] // 2
+    product = shifted.reshape(rows, -1, shifted.shape[3]) @ shifted[:, :, middle].transpose(0, 2, 1)
+    sizes = size[..., None] + size[:, None, None, :, middle] + np.float32(1e-12)
     alike = (2 * product.reshape(sizes.shape) / sizes).max(axis=2)
     alike = np.minimum(alike, alike.transpose(0, 2, 1))
     alike[:, np.arange(count), np.arange(count)] = -np.inf
     return np.where(there[:, None], alike, np.float32(-np.inf))
 
 
-def _nth_best(alike: Signals, fellows: Ints, share: float) -> Floats:
-    """How alike each beat is to this share of its fellows at least, (row, beat)."""
+def _nth_best(ordered: Signals, fellows: Ints, share: float) -> Floats:
+    """How alike each beat is to this share of its fellows at least, (row, beat), from (row, beat, beat) in order."""
     nth = np.maximum(1, (fellows * share).astype(np.int64))
-    ordered = np.sort(alike, axis=2)
-    places = np.broadcast_to(-nth[:, None, None], (*alike.shape[:2], 1))
-    return np.take_along_axis(ordered, places, axis=2)[..., 0].astype(np.float64)
+    return ordered[np.arange(len(ordered)), :, -nth].astype(np.float64)
 
 
 def _middle(values: npt.NDArray[np.floating], there: npt.NDArray[np.bool_]) -> Floats:

@@ -1,7 +1,7 @@
 """The benchmark of waves: who reads which record, the table, and pictures on ECG paper."""
 
 import struct
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from training.bench_waves import MethodFigures, delineate_with, run, table_of
 from training.checkpoint import write_checkpoint
 from training.errors import TrainingError
 from training.sources.ludb import KINDS, MarkedRecord, Marks
+from training.wave_groups import group_figures, sped_up, table_of_groups
 from training.wave_metrics import boundary_figures, false_p_waves, interval_figures
 from training.wave_pictures import write_picture
 from training.waves import FOLDS, HEAD, fold_folder, folds
@@ -87,3 +88,30 @@ def test_nothing_to_judge_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("training.bench_waves.read_ludb", lambda _: [record()])
     with pytest.raises(TrainingError, match="a bundle, or both"):
         run(tmp_path, out=tmp_path / "out")
+
+
+def test_figures_come_by_rate_and_rhythm() -> None:
+    found = beat_waves(r_peaks_ms())
+    plain, none = record(), beat_waves(r_peaks_ms(), ("QRS", "T"))
+    all_, kept = plain.marks[0], plain.marks[0].kind > 0
+    marks = Marks(all_.kind[kept], all_.onset_s[kept], all_.peak_s[kept], all_.offset_s[kept], all_.span_s)
+    fibrillating = replace(plain, marks=(marks,) * 12, rhythm=frozenset({"fibrillation"}))
+    figures = group_figures([plain, fibrillating, fibrillating], [found, found, none])
+    assert {name: one.records for name, one in figures.items()} == {
+        "60 to 80 /min": 3,
+        "sinus": 1,
+        "fibrillation, no P marked": 2,
+    }
+    assert figures["sinus"].boundaries["P onset"].f1 == 100.0
+    assert figures["sinus"].below_one is None
+    assert (figures["fibrillation, no P marked"].p_waves, figures["fibrillation, no P marked"].below_one) == (6.0, 0.5)
+    assert len(table_of_groups(figures).splitlines()) == 5
+
+
+def test_a_record_that_is_sped_up_keeps_its_marks_on_its_waves() -> None:
+    faster = sped_up(record(), 1.5)
+    assert faster.recording.duration_s == pytest.approx(10.0 / 1.5)
+    peaks_s = faster.marks[1].of("QRS").peak_s
+    at = np.rint(peaks_s * faster.recording.sampling_hz).astype(int)
+    np.testing.assert_allclose(at, np.rint(r_peaks_ms() / 2), atol=1)
+    assert list(group_figures([faster], [beat_waves(r_peaks_ms() / 1.5)])) == ["100 to 130 /min", "sinus"]

@@ -4,6 +4,7 @@ Kalyakulina et al., "LUDB: A New Open-Access Validation Tool for Electrocardiogr
 https://doi.org/10.13026/eegm-h675.
 """
 
+import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,14 @@ from model.signal.recording import Recording
 
 KINDS: tuple[WaveKind, ...] = ("P", "QRS", "T")
 _SYMBOLS = {"p": 0, "N": 1, "t": 2}
+TABLE = "ludb.csv"
+RHYTHMS = {
+    "fibrillation": ("Rhythms", "fibrillation"),
+    "flutter": ("Rhythms", "flutter"),
+    "paced": ("Cardiac pacing", "pacing"),
+    "ectopy": ("Extrasystolies", "extrasystole"),
+}
+"""Name to a column of the table and a word in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +55,19 @@ class Marks:
 
 @dataclass(frozen=True, eq=False)
 class MarkedRecord:
-    """One record with its marks, lead by lead, in the order of the recording's leads."""
+    """One record with its marks, lead by lead, in the order of the recording's leads.
+
+    Attributes:
+        name: its number.
+        recording: what was recorded.
+        marks: one a lead.
+        rhythm: what the cardiologists say of it: of `RHYTHMS` those that hold.
+    """
 
     name: str
     recording: Recording
     marks: tuple[Marks, ...]
+    rhythm: frozenset[str] = frozenset()
 
 
 def read_ludb(folder: Path) -> Iterator[MarkedRecord]:
@@ -65,11 +82,25 @@ def read_ludb(folder: Path) -> Iterator[MarkedRecord]:
     headers = sorted((folder / "data").glob("*.hea"), key=lambda path: (len(path.stem), path.stem))
     if not headers:
         raise FileNotFoundError("no record under data/; wanted a folder with LUDB")
+    rhythms = _read_rhythms(folder / TABLE)
     for header in headers:
-        yield read_record(header.with_suffix(""))
+        yield read_record(header.with_suffix(""), rhythms.get(header.stem, frozenset()))
 
 
-def read_record(path: Path) -> MarkedRecord:
+def _read_rhythms(path: Path) -> dict[str, frozenset[str]]:
+    """What the table says of each record; nothing where there is no table."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    said = RHYTHMS.items()
+    return {
+        row["ID"].strip(): frozenset(name for name, (column, word) in said if word in (row[column] or "").lower())
+        for row in rows
+    }
+
+
+def read_record(path: Path, rhythm: frozenset[str] = frozenset()) -> MarkedRecord:
     """One record, leads in standard order.
 
     The headers scale each lead on its own, which breaks Einthoven's law; the digital values keep it and are microvolts.
@@ -79,7 +110,7 @@ def read_record(path: Path) -> MarkedRecord:
     signal_mv = np.stack([record.d_signal[:, rows[lead.lower()]] for lead in STANDARD_LEADS]) / 1000.0
     recording = Recording(signal_mv.astype(np.float32), float(record.fs), STANDARD_LEADS)
     marks = tuple(_read_marks(path, lead, recording.sampling_hz) for lead in STANDARD_LEADS)
-    return MarkedRecord(path.name, recording, marks)
+    return MarkedRecord(path.name, recording, marks, rhythm)
 
 
 def _read_marks(path: Path, lead: str, sampling_hz: float) -> Marks:

@@ -47,6 +47,15 @@ def test_records_come_by_number(tmp_path: Path) -> None:
     assert [record.name for record in read_ludb(tmp_path)] == ["9", "10"]
 
 
+def test_the_rhythm_is_read_from_the_table(tmp_path: Path) -> None:
+    write_record(tmp_path / "data", "7")
+    (tmp_path / "ludb.csv").write_text(
+        'ID,Rhythms,Extrasystolies,Cardiac pacing\n7,"Atrial fibrillation\n","Ventricular extrasystole: couplet",\n'
+    )
+    (record,) = read_ludb(tmp_path)
+    assert record.rhythm == {"fibrillation", "ectopy"}
+
+
 def test_an_empty_folder_is_named_as_such(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no record"):
         list(read_ludb(tmp_path))
