@@ -46,6 +46,17 @@ def limbs_look_swapped(beat: Array, leads: tuple[str, ...]) -> bool:
     return bool(mirrored.any() and (mirrored & (_like_last(beats[:, P_WAVE])[:2] < 0)).any())
 
 
+def second_is_a_line(moves_mv: dict[str, float]) -> bool:
+    """Whether II hardly moves beside I and III: what right arm and right leg swapped leave of it, or less.
+
+    Args:
+        moves_mv: by lead, how much it moves in a second as a rule, of the leads that are there.
+    """
+    if not {"I", "II", "III"} <= moves_mv.keys():
+        return False
+    return moves_mv["II"] < LINE * max(moves_mv["I"], moves_mv["III"])
+
+
 def chest_looks_swapped(beat: Array, leads: tuple[str, ...]) -> bool:
     """Whether swapping two chest leads would make neighbours resemble each other more; False where one is missing."""
     if not set(CHEST_LEADS) <= set(leads):

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from model.signal.beat_shape import beats_of_a_heart, cut_beats, median_beat
 from model.signal.lead_features import COMMON_HZ, Features, lead_features, quantile
 from model.signal.leads import STANDARD_LEADS, known_leads
-from model.signal.placement import chest_looks_swapped, limbs_look_swapped
+from model.signal.placement import chest_looks_swapped, limbs_look_swapped, second_is_a_line
 from model.signal.recording import Recording
 from model.signal.resampling import resample
 
@@ -103,7 +103,8 @@ def check_quality(recording: Recording) -> Quality:
         return found if recording.duration_s < SHORT_S else replace(found, verdict="unusable")
     if not beats_of_a_heart(beats, median):
         return replace(found, verdict="unusable")
-    if suspected := tuple(_placement_issues(median, told)):
+    moves_mv = {name: float(move) for name, move in zip(names, features.usual_mv, strict=True) if name in {*told, "II"}}
+    if suspected := tuple(_placement_issues(median, told, moves_mv)):
         return Quality("limited", (*found.issues, *suspected), dead)
     return found
 
@@ -134,9 +135,11 @@ def _assessed(recording: Recording) -> tuple[tuple[str, ...], npt.NDArray[np.flo
     return names, np.stack([known[name] for name in names])
 
 
-def _placement_issues(median: npt.NDArray[np.float32], leads: tuple[str, ...]) -> Iterator[Issue]:
-    """Whether electrodes look swapped, judged on the median beat of the leads that can be trusted."""
-    if limbs_look_swapped(median, leads):
+def _placement_issues(
+    median: npt.NDArray[np.float32], leads: tuple[str, ...], moves_mv: dict[str, float]
+) -> Iterator[Issue]:
+    """Whether electrodes look swapped, judged on the median beat and movement of the leads that can be trusted."""
+    if limbs_look_swapped(median, leads) or second_is_a_line(moves_mv):
         yield Issue("limb_reversal_suspected")
     if chest_looks_swapped(median, leads):
         yield Issue("precordial_order_suspected")

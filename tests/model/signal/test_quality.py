@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.signal import sawtooth, square
 
 from model.files import read_record
-from model.signal.leads import MODEL_LEADS, STANDARD_LEADS
+from model.signal.leads import LIMB_ALGEBRA, MODEL_LEADS, STANDARD_LEADS
 from model.signal.quality import Quality, check_quality
 from model.signal.recording import Recording
 from tests.model.synthetic import beats
@@ -87,6 +87,19 @@ def test_mains_hum_is_named_where_the_rate_reaches_it(mains_hz: float) -> None:
     quality = check_quality(changed("II", hum, added=True))
     assert codes(quality, "II") == {"mains_hum"}
     assert "II" not in quality.poor_leads
+
+
+@pytest.mark.parametrize("noise_mv", [0.001, 0.01])
+def test_right_arm_and_right_leg_swapped_are_suspected_where_ii_is_noise_or_a_line(noise_mv: float) -> None:
+    recording = beats()
+    limbs = recording.signal_mv[:6].copy()
+    two = np.random.default_rng(0).normal(0, noise_mv, (limbs.shape[1],)).astype(np.float32)
+    first = limbs[0] - limbs[1]
+    for row, (a, b) in enumerate(LIMB_ALGEBRA.values()):
+        recording.signal_mv[row] = a * first + b * two
+    quality = check_quality(recording)
+    assert "II" in quality.poor_leads
+    assert codes(quality, None) == {"limb_reversal_suspected"}
 
 
 def test_a_wandering_baseline_is_named() -> None:
