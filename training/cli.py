@@ -72,7 +72,8 @@ def _fail(detail: str) -> int:
 
 def _disk(error: OSError) -> str:
     where = f" ({error.filename})" if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    short = error.errno is None and "written" in str(error)  # numpy's own, of a file that it could not end
+    if short or error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full{where}; finished checkpoints are kept"
     return f"{error.strerror or type(error).__name__}{where}"
 

@@ -3,7 +3,6 @@
 import logging
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from training.parity import measure_losses, measure_parity
 from training.precision import PRECISIONS
 from training.self_test import write_self_test
 from training.state import Trained, read_trained, read_wave_net
+from training.whole_folder import whole_folder
 
 _log = logging.getLogger(__name__)
 
@@ -56,15 +56,11 @@ def run(config: Config, *, start: Path, data: Path, out: Path, waves: Path | Non
     Raises:
         TrainingError: an unusable checkpoint, an unknown variant, an existing folder.
     """
-    if out.exists():
-        raise TrainingError(f"{out} exists already; remove it or choose another folder")
     trained, prepared = read_trained(start), read_prepared(data)
     head = read_wave_head(start, waves)
     rows = prepared.window_rows("val")[:PARITY_RECORDS]
     windows = torch.from_numpy(prepared.windows[rows].astype("float32"))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent) as beside:
-        folder = Path(beside)
+    with whole_folder(out) as folder:
         write_graphs(trained, config.export.variants, folder, head)
         manifest = build_manifest(config, trained, prepared, folder, waves=head is not None)
         test = write_self_test(ServedNetwork(trained.network(), head).eval(), manifest.spec, folder)
@@ -74,8 +70,6 @@ def run(config: Config, *, start: Path, data: Path, out: Path, waves: Path | Non
         variants = {name: replace(one, parity=parity[name]) for name, one in manifest.variants.items()}
         losses = measure_losses(folder, data)
         write_manifest(folder, replace(manifest, variants=kept_variants(variants, losses, folder)))
-        folder.chmod(0o755)  # a temporary folder is its owner's alone
-        shutil.copytree(folder, out)
     return {"bundle": str(out), "parity": parity, "auroc_lost": losses}
 
 

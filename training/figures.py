@@ -12,6 +12,7 @@ from model.reading.statements import KINDS, STATEMENTS, SUPERCLASSES, VOCABULARY
 from training.calibrate import CEILINGS, FLOORS
 from training.config import EvaluateConfig
 from training.conformal import coverage, set_size
+from training.errors import TrainingError
 from training.metrics import (
     Figure,
     auprc,
@@ -175,10 +176,15 @@ def one_of_superclasses(answers: Answers) -> tuple[Answers, npt.NDArray[np.bool_
     Returns:
         Answers about the superclasses alone, probabilities their softmax and the likeliest one stated; and which
         records they are about.
+
+    Raises:
+        TrainingError: there is no such record.
     """
     columns = [at for at, one in enumerate(answers.statements) if one.group == "superclass"]
     only = answers.columns(columns)
     keep = (only.labels == 1).sum(axis=1) == 1
+    if not keep.any():
+        raise TrainingError("no record has exactly one superclass that the bundle answers")
     only = only.rows(keep)
     shifted = np.exp(only.scores - only.scores.max(axis=1, keepdims=True))
     softmax = shifted / shifted.sum(axis=1, keepdims=True)

@@ -2,9 +2,7 @@
 
 import csv
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +16,7 @@ from training.dataset import DROPPED, INDEX, INDEX_COLUMNS, LABELS, META, WINDOW
 from training.errors import TrainingError
 from training.sources import open_source
 from training.sources.catalogue import SPLITS, Entry, label_matrix
+from training.whole_folder import whole_folder
 
 Kept = list[tuple[Entry, Cut, int]]
 Dropped = list[tuple[Entry, str]]
@@ -43,7 +42,7 @@ def run(
         TrainingError: an unusable table, an existing folder, a test record that cannot be read, or no record at all.
         OSError: the disk is full or not writable; nothing is left behind.
     """
-    with _beside(out) as folder:
+    with whole_folder(out) as folder:
         catalogue = open_source(source, data, labels)
         cuts = cut_records(catalogue, catalogue.entries, spec, processes=processes)
         progress = tqdm(zip(catalogue.entries, cuts, strict=True), source, len(catalogue.entries), unit="ECG")
@@ -56,21 +55,6 @@ def run(
         meta = _meta(catalogue.name, spec, kept) | {"dropped": len(dropped), "keys": keys}
         (folder / META).write_text(json.dumps(meta, indent=2) + "\n")
     return {key: meta[key] for key in ("source", "records", "windows", "dropped", "splits")}
-
-
-@contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """A folder that becomes `out` when the block ends well, and vanishes otherwise."""
-    if out.exists():
-        raise TrainingError(f"{out} exists already; remove it or choose another folder")
-    folder = out.with_name(out.name + ".part")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-        folder.replace(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_windows(path: Path, cuts: Iterable[tuple[Entry, Cut]], spec: InputSpec) -> tuple[Kept, Dropped]:

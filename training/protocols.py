@@ -91,9 +91,13 @@ class Bench:
         return Representations(encoder.to(resolve_device(self.device)), self.data, self.out)
 
     def usable(self, objective: Objective, rows: Rows) -> tuple[Rows, npt.NDArray[np.int8]]:
-        """The rows that an objective is about, and their labels."""
+        """The rows that an objective is about, and their labels; TrainingError where there is none."""
         labels = self.data.labels_of(KEYS)[rows]
         keep = objective.usable(labels)
+        if not keep.any():
+            raise TrainingError(
+                f"{self.data.folder}: none of {len(rows)} records has superclasses to teach or to score"
+            )
         return rows[keep], labels[keep]
 
     def measure(self, scores: Floats, labels: npt.NDArray[np.int8], rows: Rows) -> Figure:

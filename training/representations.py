@@ -34,8 +34,7 @@ class Representations:
         path = folder / f"representations-{_identity(encoder.state_dict(), data)}.npy"
         shape = (len(data.windows), 2 * encoder.config.dim)
         if not path.exists():
-            held = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-            held[:] = np.nan
+            _write_empty(path, shape)
         self._held = np.lib.format.open_memmap(path, "r+")
 
     def of(self, records: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
@@ -52,6 +51,17 @@ class Representations:
     def _fill(self, rows: npt.NDArray[np.intp]) -> None:
         self._held[rows] = represent(self._encoder, self._windows, rows)
         self._held.flush()
+
+
+def _write_empty(path: Path, shape: tuple[int, int]) -> None:
+    """A file of NaN, its room taken: a disk that fills up under a memory map kills the process without a word."""
+    beside = path.with_name(path.name + ".part")
+    try:
+        with beside.open("wb") as file:
+            np.save(file, np.full(shape, np.nan, dtype=np.float32))
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 @torch.no_grad()

@@ -76,6 +76,7 @@ def test_what_is_wrong_ends_in_one_line_and_status_2(
     ("error", "said"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "windows.npy"), "error: the disk is full (windows.npy)"),
+        (OSError("200000 requested and 3968 written"), "error: the disk is full; finished checkpoints are kept"),
         (PermissionError(errno.EACCES, "Permission denied", "/out"), "error: Permission denied (/out)"),
         (KeyboardInterrupt(), "error: interrupted"),
     ],

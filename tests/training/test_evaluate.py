@@ -123,6 +123,16 @@ def test_the_multi_class_protocol_keeps_records_with_one_superclass(bundle: Path
     assert found["statement_auroc"] is None
 
 
+@pytest.mark.parametrize("keys", [("AF", "SB"), ("NORM", "MI")])
+def test_the_multi_class_protocol_without_superclasses_is_refused(
+    tmp_path: Path, foreign: Path, keys: tuple[str, ...]
+) -> None:
+    bundle = write_toy_bundle(tmp_path / "bundle", keys)
+    settings = replace(SETTINGS, protocol="multi-class")
+    with pytest.raises(TrainingError, match="no record has exactly one superclass that the bundle answers"):
+        run(Config(evaluate=settings), bundle, foreign, out=None, split="all", source=None)
+
+
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
     """A challenge's records: two kinds of bundle branch block among quiet ones, and one that cannot be read."""

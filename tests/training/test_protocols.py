@@ -1,6 +1,7 @@
 """Protocols run from one command, share what was computed, and stand beside what was published."""
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from training.checkpoint import write_checkpoint
 from training.cli import main
 from training.config import Config, FinetuneConfig, ModelConfig, PretrainConfig
 from training.dataset import INDEX, INDEX_COLUMNS, LABELS, META, WINDOWS, read_prepared
+from training.errors import TrainingError
 from training.protocols import PROTOCOLS, run
 from training.representations import Representations
 
@@ -96,6 +98,26 @@ def test_representations_are_computed_once(data: Path, tmp_path: Path) -> None:
     assert sum(seen) == 6
     torch.nn.init.normal_(encoder.embed.weight)
     assert not np.allclose(Representations(encoder, prepared, tmp_path).of(np.array([3, 7])), first)
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_file(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("training.representations.np.save", full)
+    with pytest.raises(OSError, match="No space"):
+        Representations(Encoder(CONFIG.model.encoder), read_prepared(data), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_without_superclasses_are_refused(data: Path, start: Path, tmp_path: Path) -> None:
+    without = shutil.copytree(data, tmp_path / "without")
+    (without / META).write_text(json.dumps({"keys": ["AF", "SB"], "source": "x", "data_sha256": "1"}))
+    for name in ("linear-probe", "low-shot"):
+        with pytest.raises(TrainingError, match="records has superclasses to teach or to score"):
+            run(name, CONFIG, without, tmp_path / "out", start=start, device="cpu")
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
