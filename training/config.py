@@ -1,12 +1,13 @@
 """The settings of every stage: one frozen dataclass each, read from a TOML file whose keys are all known."""
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from model.nn.config import EncoderConfig, PredictorConfig
 from model.signal.spec import SPEC
@@ -15,6 +16,13 @@ from training.errors import TrainingError
 Precision = Literal["fp32", "bf16"]
 Masking = Literal["random", "multi-block"]
 Protocol = Literal["multi-label", "multi-class"]
+
+# What a number may be, lowest and highest.
+Positive = Annotated[int, (1, math.inf)]
+Count = Annotated[int, (0, math.inf)]
+Amount = Annotated[float, (0.0, math.inf)]
+Share = Annotated[float, (0.0, 1.0)]
+Crop = Annotated[int, (2, SPEC.patches)]
 
 
 @dataclass(frozen=True)
@@ -34,16 +42,20 @@ class ModelConfig:
         detail_paths: how many such paths stand side by side; `merge` makes several of one each.
     """
 
-    dim: int = 128
-    depth: int = 6
-    heads: int = 4
-    predictor_dim: int = 64
-    predictor_depth: int = 4
-    predictor_heads: int = 4
+    dim: Positive = 128
+    depth: Positive = 6
+    heads: Positive = 4
+    predictor_dim: Positive = 64
+    predictor_depth: Positive = 4
+    predictor_heads: Positive = 4
     factorised: bool = True
     cropa: bool = True
     detail: bool = True
-    detail_paths: int = 1
+    detail_paths: Positive = 1
+
+    def __post_init__(self) -> None:
+        _require_multiple("dim", self.dim, math.lcm(4, self.heads))  # positions are sines and cosines of two axes
+        _require_multiple("predictor_dim", self.predictor_dim, math.lcm(2, self.predictor_heads))
 
     @property
     def encoder(self) -> EncoderConfig:
@@ -80,18 +92,18 @@ class LoopConfig:
         checkpoint_minutes: how often the run is saved.
     """
 
-    epochs: float = 10.0
-    minutes: float = 0.0
-    batch_size: int = 64
-    accumulation: int = 1
-    rate: float = 1e-3
-    warmup: float = 0.05
-    decay: float = 0.05
-    clip: float = 1.0
+    epochs: Amount = 10.0
+    minutes: Amount = 0.0
+    batch_size: Positive = 64
+    accumulation: Positive = 1
+    rate: Amount = 1e-3
+    warmup: Share = 0.05
+    decay: Amount = 0.05
+    clip: Amount = 1.0
     precision: Precision = "fp32"
     compile: bool = False
-    seed: int = 0
-    checkpoint_minutes: float = 5.0
+    seed: Count = 0
+    checkpoint_minutes: Amount = 5.0
 
 
 @dataclass(frozen=True)
@@ -107,12 +119,12 @@ class AugmentConfig:
         noise_mv: largest standard deviation of white noise added a lead.
     """
 
-    crop_patches: int = SPEC.patches
-    lead_dropout: float = 0.0
-    lead_subset: float = 0.0
-    amplitude: float = 0.0
-    wander_mv: float = 0.0
-    noise_mv: float = 0.0
+    crop_patches: Crop = SPEC.patches
+    lead_dropout: Share = 0.0
+    lead_subset: Share = 0.0
+    amplitude: Amount = 0.0
+    wander_mv: Amount = 0.0
+    noise_mv: Amount = 0.0
 
 
 @dataclass(frozen=True)
@@ -126,11 +138,11 @@ class PretrainConfig(AugmentConfig, LoopConfig):
         probe_records: train records of the linear probe that picks the checkpoint on val; 0 keeps the last.
     """
 
-    epochs: float = 100.0
+    epochs: Amount = 100.0
     masking: Masking = "random"
-    momentum_start: float = 0.996
-    drop_path: float = 0.0
-    probe_records: int = 0
+    momentum_start: Share = 0.996
+    drop_path: Share = 0.0
+    probe_records: Count = 0
 
 
 @dataclass(frozen=True)
@@ -153,17 +165,17 @@ class FinetuneConfig(AugmentConfig, LoopConfig):
     """
 
     protocol: Protocol = "multi-label"
-    share: float = 1.0
-    share_seed: int = 0
-    min_positives: int = 20
-    detail_alone: float = 0.0
-    frozen: float = 0.1
-    layer_decay: float = 0.8
-    encoder_rate: float = 0.5
-    dropout: float = 0.2
-    averaging: float = 0.998
-    whole_windows: float = 0.1
-    scored_from: float = 0.0
+    share: Share = 1.0
+    share_seed: Count = 0
+    min_positives: Count = 20
+    detail_alone: Share = 0.0
+    frozen: Share = 0.1
+    layer_decay: Share = 0.8
+    encoder_rate: Amount = 0.5
+    dropout: Share = 0.2
+    averaging: Share = 0.998
+    whole_windows: Share = 0.1
+    scored_from: Share = 0.0
 
 
 @dataclass(frozen=True)
@@ -175,10 +187,10 @@ class WavesConfig(LoopConfig):
     """
 
     cross_validate: bool = True
-    epochs: float = 60.0
-    batch_size: int = 6
-    rate: float = 3e-3
-    decay: float = 0.02
+    epochs: Amount = 60.0
+    batch_size: Positive = 6
+    rate: Amount = 3e-3
+    decay: Amount = 0.02
 
 
 @dataclass(frozen=True)
@@ -193,11 +205,11 @@ class CalibrateConfig:
         conformal_confidence: with which a prediction set covers 90 %, over the draw of these records.
     """
 
-    min_positives: int = 10
-    default_threshold: float = 0.5
-    min_threshold: float = 0.05
-    max_threshold: float = 0.95
-    conformal_confidence: float = 0.95
+    min_positives: Count = 10
+    default_threshold: Share = 0.5
+    min_threshold: Share = 0.05
+    max_threshold: Share = 0.95
+    conformal_confidence: Share = 0.95
 
 
 @dataclass(frozen=True)
@@ -217,10 +229,10 @@ class EvaluateConfig:
         into_bundle: write the headline into the bundle's manifest, under `metrics` and the name of the split.
     """
 
-    bootstrap: int = 1000
-    seed: int = 0
-    batch_size: int = 32
-    min_positives: int = 20
+    bootstrap: Count = 1000
+    seed: Count = 0
+    batch_size: Positive = 32
+    min_positives: Count = 20
     protocol: Protocol = "multi-label"
     leads: tuple[str, ...] = ()
     variant: str = ""
@@ -321,7 +333,12 @@ def _build(kind: type[Any], section: str, values: object) -> Any:
 
 
 def _known_types(kind: type[Any]) -> dict[str, Any]:
-    return get_type_hints(kind)
+    return get_type_hints(kind, include_extras=True)
+
+
+def _require_multiple(name: str, width: int, of: int) -> None:
+    if width % of:
+        raise TrainingError(f"model.{name} is {width}, wanted a multiple of {of}, for its heads and positions")
 
 
 def _require_known(values: Mapping[str, object], known: Mapping[str, object], what: str) -> None:
@@ -333,6 +350,9 @@ def _require_known(values: Mapping[str, object], known: Mapping[str, object], wh
 
 def _typed(value: object, kind: Any, where: str) -> object:
     """The value if it is of the field's type; a whole number may stand for a real one, a list for a tuple."""
+    if get_origin(kind) is Annotated:
+        plain, bounds = get_args(kind)
+        return _within(_typed(value, plain, where), bounds, where)
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise TrainingError(f"{where} is {value!r}, wanted one of {', '.join(map(str, get_args(kind)))}")
@@ -343,6 +363,14 @@ def _typed(value: object, kind: Any, where: str) -> object:
         return float(value)
     if type(value) is not kind:  # exact, since True is an int
         raise TrainingError(f"{where} is {value!r}, wanted {_type_name(kind)}")
+    return value
+
+
+def _within(value: Any, bounds: tuple[float, float], where: str) -> object:
+    low, high = bounds
+    if not low <= value <= high:  # nor is nan
+        wanted = f"{low:g} to {high:g}" if math.isfinite(high) else f"at least {low:g}"
+        raise TrainingError(f"{where} is {value}, wanted {wanted}")
     return value
 
 
