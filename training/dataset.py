@@ -59,6 +59,17 @@ class PreparedSet:
     sexes: npt.NDArray[np.str_]
     meta: dict[str, Any]
 
+    @property
+    def identity(self) -> str:
+        """What a run depends on: samples, splits and labels."""
+        hashes = (str(self.meta.get(name, "")) for name in ("data_sha256", "split_sha256"))
+        return hash_lines([*hashes, *self.keys, self.labels.tobytes().hex()])
+
+    def require_identity(self, identity: str | None) -> None:
+        """Raise ValueError if a run was on other data; None, as in checkpoints that do not say, is taken for these."""
+        if identity not in (None, self.identity):
+            raise ValueError("other data")
+
     def rows(self, split: Split) -> npt.NDArray[np.intp]:
         """Rows of the records of a split."""
         return np.flatnonzero(self.splits == split)

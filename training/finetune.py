@@ -111,16 +111,18 @@ class FinetuneTask:
         return figures
 
     def state(self) -> dict[str, Any]:
-        """Network, averaged weights, optimiser and the best score."""
+        """Network, averaged weights, optimiser, the best score, and which data they are of."""
         return {
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "best": self.best,
+            "data": self.data.identity,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take up a state."""
+        """Take up a state; ValueError if it is of other data."""
+        self.data.require_identity(state.get("data"))
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -212,7 +212,7 @@ class _Run:
             self.task.load_state(state)
         except (KeyError, RuntimeError, ValueError):
             raise TrainingError(
-                f"{self.out / CHECKPOINT} is of a run with other settings; choose another --out"
+                f"{self.out / CHECKPOINT} is of a run with other settings or data; choose another --out"
             ) from None
 
 

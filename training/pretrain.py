@@ -72,11 +72,13 @@ class PretrainTask:
         return probe_auroc(self.network.encoder, self.data, self.windows, records=records) if records else math.nan
 
     def state(self) -> dict[str, Any]:
-        """Both encoders, predictor, optimiser and the best probe."""
-        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "best": self.best}
+        """Both encoders, predictor, optimiser, the best probe, and which data they are of."""
+        state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "best": self.best}
+        return state | {"data": self.data.identity}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take up a state."""
+        """Take up a state; ValueError if it is of other data."""
+        self.data.require_identity(state.get("data"))
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.best = state["best"]

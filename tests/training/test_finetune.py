@@ -41,6 +41,16 @@ def _task(tmp_path: Path, **settings: object) -> FinetuneTask:
     return FinetuneTask(config, _data(), KEYS, tmp_path, torch.device("cpu"))
 
 
+def test_a_checkpoint_goes_on_with_the_data_that_it_is_of(tmp_path: Path) -> None:
+    task = _task(tmp_path)
+    state = task.state()
+    _task(tmp_path).load_state(state)
+    _task(tmp_path).load_state({name: one for name, one in state.items() if name != "data"})  # of before it was told
+    relabelled = replace(task.data, labels=1 - task.data.labels.clip(0))
+    with pytest.raises(ValueError, match="other data"):
+        FinetuneTask(task.config, relabelled, KEYS, tmp_path, torch.device("cpu")).load_state(state)
+
+
 def test_unknown_labels_have_no_say() -> None:
     logits = torch.zeros(2, 3, requires_grad=True)
     loss = masked_bce(logits, torch.tensor([[1, -1, 0], [-1, -1, 1]]))

@@ -12,6 +12,7 @@ from model.nn.encoder import Encoder
 from training import pretrain
 from training.config import Config, ModelConfig, PretrainConfig
 from training.dataset import INDEX, INDEX_COLUMNS, LABELS, META, WINDOWS, read_prepared
+from training.errors import TrainingError
 from training.probe import probe_auroc
 from training.windows import WindowStore
 
@@ -51,6 +52,15 @@ def test_what_is_unknown_is_not_taken_for_absent(tmp_path: Path) -> None:
     labels = np.stack([1 - LOUD, LOUD], axis=1)
     labels[LOUD == 1, 0] = -1  # no record is known to be without NORM
     assert probed(write_prepared(tmp_path / "x", ["NORM", "MI"], labels)) > 0.9
+
+
+def test_a_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
+    labels = np.stack([1 - LOUD, LOUD], axis=1)
+    stage = PretrainConfig(epochs=1, batch_size=16, crop_patches=10)
+    config = replace(Config(model=MODEL), pretrain=stage)
+    pretrain.run(config, write_prepared(tmp_path / "x", ["NORM", "MI"], labels), tmp_path / "out")
+    with pytest.raises(TrainingError, match="is of a run with other settings or data; choose another --out"):
+        pretrain.run(config, write_prepared(tmp_path / "y", ["NORM", "CD"], labels), tmp_path / "out")
 
 
 def test_data_without_labels_give_the_last_encoder(tmp_path: Path) -> None:
