@@ -1,7 +1,5 @@
 """The authors' published checkpoint as an encoder that fine-tuning and export start from."""
 
-import pickle
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +20,16 @@ def run(file: Path, out: Path) -> dict[str, object]:
         out: checkpoint to write.
 
     Returns:
-        The sizes that `[model]` needs to start from it.
+        The sizes that `[model]` needs to start from it; `heads` is None where no published encoder is as wide.
 
     Raises:
         TrainingError: the file cannot be read, or holds no ECG-JEPA encoder.
     """
     state = from_published(as_tensors(_state(file)))
-    sizes = published_sizes(state, HEADS.get(_width(state), 1))
-    write_checkpoint(out, {"encoder": part(state, "encoder"), "sizes": asdict(sizes)})
-    return {"encoder": str(out), "dim": sizes.dim, "depth": sizes.depth, "heads": sizes.heads}
+    heads = HEADS.get(_width(state))
+    sizes = published_sizes(state, heads or 1)
+    write_checkpoint(out, {"encoder": part(state, "encoder")})
+    return {"encoder": str(out), "dim": sizes.dim, "depth": sizes.depth, "heads": heads}
 
 
 def _state(file: Path) -> dict[str, Any]:
@@ -38,8 +37,8 @@ def _state(file: Path) -> dict[str, Any]:
         loaded = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise TrainingError(f"no file at {file}") from None
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise TrainingError(f"{file} is not a checkpoint: {type(error).__name__}") from None
+    except Exception as error:  # whatever an unpickler makes of other files
+        raise TrainingError(f"{file} is not a checkpoint: {type(error).__name__}") from error
     if not isinstance(loaded, dict):
         raise TrainingError(f"{file} is not a checkpoint: it holds a {type(loaded).__name__}")
     inner = loaded.get("encoder", loaded)
