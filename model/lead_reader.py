@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from model.reading.delineation import Delineation, HeartLogits, WaveOutputs
 from model.reading.heart import heart_logits
-from model.reading.waves import Waves
+from model.reading.waves import Waves, recorded_waves
 from model.signal.preprocess import band_limit
 from model.signal.recording import Recording
 from model.signal.spec import InputSpec
@@ -44,11 +44,11 @@ class LeadReader:
         self._heart = heart
 
     def waves(self, recording: Recording) -> Waves:
-        """Every lead's waves in order of time; none where the network is not sure of a heart."""
+        """Every lead's waves in order of time; none where the network is not sure of a heart, none across a gap."""
         delineation = Delineation(recording.leads, self._spec.sampling_hz, self._heart)
         for starts_s, windows_mv in _windows(recording, self._spec):
             delineation.add(WaveOutputs.of(self._engine.run(windows_mv)), windows_mv, starts_s)
-        return delineation.waves(recording.duration_s)
+        return recorded_waves(delineation.waves(recording.duration_s), recording)
 
 
 def _windows(recording: Recording, spec: InputSpec) -> Iterator[tuple[list[float], npt.NDArray[np.float32]]]:

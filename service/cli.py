@@ -72,9 +72,13 @@ def read(asked: argparse.Namespace) -> int:
 def waves(asked: argparse.Namespace) -> int:
     """`ecg waves`: P, QRS and T of a WFDB record of any leads and any length."""
     from model.files import read_record
+    from model.reading.cautions import caution
     from service.sources import waves_of
 
-    by_lead = waves_of(read_record(asked.path, uncalibrated=True), asked.bundle)
+    recording = read_record(asked.path, uncalibrated=True)
+    for note in recording.notes:
+        _warn(caution(note))
+    by_lead = waves_of(recording, asked.bundle)
     found = {name: [asdict(wave) for wave in lead] for name, lead in by_lead.items()}
     if asked.json:
         _print(json.dumps({"waves": found}))
@@ -254,5 +258,9 @@ def _print(text: str) -> None:
 
 
 def _complain(detail: str, status: int) -> int:
-    print(f"ecg: {detail}", file=sys.stderr)  # noqa: T201 - one line on stderr
+    _warn(detail)
     return status
+
+
+def _warn(detail: str) -> None:
+    print(f"ecg: {detail}", file=sys.stderr)  # noqa: T201 - one line on stderr

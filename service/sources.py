@@ -25,7 +25,7 @@ from model.files.wfdb_header import MAX_HEADER_BYTES, parse_header
 from model.lead_reader import LeadReader
 from model.reader import Part, Reader, delineate_by_network
 from model.reading.second_opinion import delineate, delineate_classically
-from model.reading.waves import Waves
+from model.reading.waves import Waves, recorded_waves
 from model.signal.recording import Recording
 from service.loading import build_engine
 from service.schemas import ProblemBody, answer_json, model_wire
@@ -199,7 +199,8 @@ def waves_of(recording: Recording, folder: Path | None) -> Waves:
         return LeadReader(LeadEngine(bundle, threads=usable_cores()), bundle.manifest.spec).waves(recording)
     # Under a standard name every lead counts, whatever it is called.
     alone = [Recording(row[None], recording.sampling_hz, ("II",)) for row in recording.signal_mv]
-    return {name: delineate(lead)["II"] for name, lead in zip(recording.leads, alone, strict=True)}
+    found = {name: delineate(lead)["II"] for name, lead in zip(recording.leads, alone, strict=True)}
+    return recorded_waves(found, recording)
 
 
 def files_of(path: Path) -> tuple[Path, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +34,11 @@ from model.files.wfdb_samples import (
     unpack,
     unpack_flac,
 )
+from model.signal.gaps import Missing, bridge
 from model.signal.leads import STANDARD_LEADS, canonical_lead
 from model.signal.recording import Note, Recording
+
+Sample = TypeVar("Sample", np.float32, np.bool_)
 
 HEADER_SUFFIX = ".hea"
 FORMAT_UNIT = "mV"  # what header(5) says an absent unit is
@@ -51,9 +55,10 @@ class _Track:
     digital: Samples
 
     @property
-    def has_gaps(self) -> bool:
+    def missing(self) -> Missing:
+        """Which samples are marked as not there."""
         invalid = INVALID[self.signal.format]
-        return invalid is not None and bool((self.digital == invalid).any())
+        return np.zeros(self.digital.shape, bool) if invalid is None else np.asarray(self.digital == invalid)
 
     @property
     def as_written(self) -> bool:
@@ -72,9 +77,9 @@ def decode_record(
     Args:
         files: bare name to content; exactly one header, and at least the signal files that it names.
         limits: caps.
-        uncalibrated: take the format's own word for a gain (200) and a unit (mV) that a header leaves out, and leave
-            out leads with gaps while others are whole. Only for callers who look at times and not at amplitudes;
-            `Recording.notes` says so.
+        uncalibrated: take the format's own word for a gain (200) and a unit (mV) that a header leaves out, bridge gaps,
+            which `Recording.missing` then holds, and leave out leads without a single sample while others have some.
+            Only for callers who look at times and not at amplitudes; `Recording.notes` says so.
 
     Raises:
         MalformedRecordError: the header contradicts itself or the files.
@@ -118,15 +123,29 @@ def _decode(header: Header, files: Mapping[str, bytes], limits: Limits, *, uncal
     tracks = _tracks(header, files, limits)
     kept = [one for one in tracks if one.signal in main or _goes_along(one, per_frame, uncalibrated=uncalibrated)]
     if uncalibrated:
-        kept = [one for one in kept if not one.has_gaps] or kept
+        kept = [one for one in kept if not one.missing.all()] or kept
     scales = [_millivolts_per_count(track.signal, uncalibrated=uncalibrated) for track in kept]
-    if gaps := sum(track.has_gaps for track in kept):
-        raise NotFiniteError(f"samples are marked as missing in {gaps} of {len(kept)} leads; gaps are not filled in")
+    missing = np.stack([track.missing for track in kept])
+    _require_samples(missing, bridging=uncalibrated)
     signal_mv = np.empty((len(kept), kept[0].digital.size), np.float32)
     for row, (track, scale) in enumerate(zip(kept, scales, strict=True)):
         np.multiply(track.digital - np.float64(track.signal.baseline), scale, out=signal_mv[row], casting="same_kind")
-    aligned_mv = _aligned(signal_mv, [track.signal.skew * per_frame for track in kept])
-    return Recording(aligned_mv, sampling_hz, _names(kept), _notes(kept, left_out=len(kept) < len(tracks)))
+    late = [track.signal.skew * per_frame for track in kept]
+    gaps = None
+    if missing.any():
+        bridge(signal_mv, missing)
+        gaps = _aligned(missing, late)
+    notes = _notes(kept, left_out=len(kept) < len(tracks), gaps=gaps is not None)
+    return Recording(_aligned(signal_mv, late), sampling_hz, _names(kept), notes, gaps)
+
+
+def _require_samples(missing: Missing, *, bridging: bool) -> None:
+    """Raise for leads with gaps, or where those are to be bridged, for leads that are nothing else."""
+    without = np.count_nonzero(missing.all(axis=1) if bridging else missing.any(axis=1))
+    if without:
+        raise NotFiniteError(
+            f"samples are marked as missing in {without} of {len(missing)} leads; gaps are not filled in"
+        )
 
 
 def _main_signals(signals: Sequence[Signal]) -> tuple[Signal, ...]:
@@ -151,7 +170,9 @@ def _goes_along(track: _Track, per_frame: int, *, uncalibrated: bool) -> bool:
     signal = track.signal
     calibrated = signal.gain is not None and is_voltage(signal.unit)
     return (
-        signal.per_frame == per_frame and (calibrated or (uncalibrated and signal.unit is None)) and not track.has_gaps
+        signal.per_frame == per_frame
+        and (calibrated or (uncalibrated and signal.unit is None))
+        and (uncalibrated or not track.missing.any())
     )
 
 
@@ -234,14 +255,14 @@ def _millivolts_per_count(signal: Signal, *, uncalibrated: bool) -> float:
     return millivolts_per(unit) / gain
 
 
-def _aligned(signal_mv: npt.NDArray[np.float32], late: Sequence[int]) -> npt.NDArray[np.float32]:
+def _aligned(rows: npt.NDArray[Sample], late: Sequence[int]) -> npt.NDArray[Sample]:
     """Leads that were stored late moved back; the end, which some leads lack, is cut off."""
-    length = signal_mv.shape[1] - max(late)
+    length = rows.shape[1] - max(late)
     if length <= 0:
         raise MalformedRecordError("a signal is stored later than the record lasts")
     if not any(late):
-        return signal_mv
-    return np.stack([row[start : start + length] for row, start in zip(signal_mv, late, strict=True)])
+        return rows
+    return np.stack([row[start : start + length] for row, start in zip(rows, late, strict=True)])
 
 
 def _names(kept: Sequence[_Track]) -> tuple[str, ...]:
@@ -254,12 +275,13 @@ def _names(kept: Sequence[_Track]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _notes(kept: Sequence[_Track], *, left_out: bool) -> tuple[Note, ...]:
+def _notes(kept: Sequence[_Track], *, left_out: bool, gaps: bool) -> tuple[Note, ...]:
     seen: dict[Note, bool] = {
         "signals_left_out": left_out,
         "checksum_mismatch": not all(track.as_written for track in kept),
         "skew_cut": any(track.signal.skew for track in kept),
         "unit_by_format": any(track.signal.unit is None for track in kept),
         "gain_by_format": any(track.signal.gain is None for track in kept),
+        "gaps_bridged": gaps,
     }
     return tuple(note for note, holds in seen.items() if holds)

@@ -18,6 +18,7 @@ CAUTIONS: dict[str, str] = {
     "skew_cut": "The file shifts its leads against each other; samples without a partner were cut off.",
     "unit_by_format": "The file names no unit; its format says millivolts.",
     "gain_by_format": "The file gives no gain; its format says 200 counts per millivolt.",
+    "gaps_bridged": "Samples are missing; no wave is reported that touches a gap.",
 }
 """Key to sentence; what stands in braces is filled with our own words and numbers, never with a header's text."""
 

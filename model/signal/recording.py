@@ -12,7 +12,7 @@ from model.signal.leads import canonical_lead
 MIN_SAMPLING_HZ = 100.0
 MAX_SAMPLING_HZ = 2000.0
 
-Note = Literal["checksum_mismatch", "signals_left_out", "skew_cut", "unit_by_format", "gain_by_format"]
+Note = Literal["checksum_mismatch", "signals_left_out", "skew_cut", "unit_by_format", "gain_by_format", "gaps_bridged"]
 """What a decoder saw and a reader of the answer should know; the recording stands as it is."""
 
 
@@ -25,9 +25,11 @@ class Recording:
         sampling_hz: 100 to 2000.
         leads: a name a row, standard names in their standard spelling, others as they came.
         notes: what the file said beside the signal.
+        missing: bool (lead, sample), where nothing was recorded and a line lies in place of the signal; None where all
+            of it was. Only who looks at times is ever given a recording with gaps.
 
     Raises:
-        ShapeError: not two-dimensional, empty, or another number of rows than of names.
+        ShapeError: not two-dimensional, empty, another number of rows than of names, or gaps of another shape.
         RateError: a rate outside 100-2000 Hz.
         DuplicateLeadError: a name twice.
         NotFiniteError: NaN or infinity anywhere; nothing is filled in.
@@ -37,6 +39,7 @@ class Recording:
     sampling_hz: float
     leads: tuple[str, ...]
     notes: tuple[Note, ...] = ()
+    missing: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         signal_mv = np.ascontiguousarray(self.signal_mv, dtype=np.float32)
@@ -48,6 +51,8 @@ class Recording:
         require_rate(self.sampling_hz)
         _require_distinct(leads)
         _require_finite(signal_mv, leads)
+        if self.missing is not None and self.missing.shape != signal_mv.shape:
+            raise ShapeError(f"got gaps of shape {self.missing.shape} in samples of shape {signal_mv.shape}")
 
     @property
     def duration_s(self) -> float:

@@ -55,6 +55,19 @@ def test_every_beat_is_found_once_at_its_time(hz: float, duration_s: float) -> N
         np.testing.assert_allclose(peaks_ms, expected_ms, atol=6.0)
 
 
+def test_no_wave_touches_a_gap_and_the_others_stay() -> None:
+    whole = spiky(30.0)
+    missing = np.zeros(whole.signal_mv.shape, bool)
+    missing[1, 7600 // 4 : 8000 // 4] = True  # of the second lead, from 7.6 s to 8 s
+    gapped = Recording(whole.signal_mv, whole.sampling_hz, whole.leads, missing=missing)
+    before, after = waves_of(whole), waves_of(gapped)
+    first, second = whole.leads
+    assert after[first] == before[first]
+    lost = [wave for wave in before[second] if wave.offset_ms >= 7600.0 and wave.onset_ms < 8000.0]
+    assert lost
+    assert after[second] == tuple(wave for wave in before[second] if wave not in lost)
+
+
 def test_a_long_recording_is_seen_a_few_windows_at_a_time() -> None:
     network = Spikes()
     LeadReader(network, SPEC).waves(spiky(600.0))

@@ -310,14 +310,30 @@ def test_the_formats_own_defaults_are_taken_only_when_asked_and_said(change: tup
     assert got.leads == ECG.leads
 
 
-def test_leads_with_gaps_are_left_out_only_where_times_count_and_others_are_whole() -> None:
+def test_gaps_are_bridged_only_where_times_count_and_are_known() -> None:
     samples = bytearray(RECORD["r.dat"])
     samples[240:242] = b"\x00\x80"
     files = RECORD | {"r.dat": bytes(samples)}
     assert code_of(files) == "not_finite"
     got = decode_record(files, uncalibrated=True)
+    assert got.leads == STANDARD_LEADS
+    assert got.notes == ("checksum_mismatch", "gaps_bridged")
+    assert got.missing is not None
+    assert np.argwhere(got.missing).tolist() == [[0, 10]]
+    neighbours = got.signal_mv[0, [9, 11]].mean()
+    assert got.signal_mv[0, 10] == pytest.approx(neighbours)
+    assert decode_record(RECORD, uncalibrated=True).missing is None
+
+
+def test_leads_without_a_sample_are_left_out_only_where_times_count_and_others_have_some() -> None:
+    frames = np.frombuffer(RECORD["r.dat"], "<i2").reshape(-1, 12).copy()
+    frames[:, 0] = -32768
+    files = RECORD | {"r.dat": frames.tobytes()}
+    assert code_of(files) == "not_finite"
+    got = decode_record(files, uncalibrated=True)
     assert got.leads == STANDARD_LEADS[1:]
     assert got.notes == ("signals_left_out",)
+    assert got.missing is None
     with pytest.raises(EcgError) as caught:
         decode_record(RECORD | {"r.dat": b"\x00\x80" * 30000}, uncalibrated=True)
     assert caught.value.code == "not_finite"
