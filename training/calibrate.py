@@ -24,6 +24,8 @@ from training.scoring import Scored, Selection, score
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int8]
 
+UNCALIBRATED = "uncalibrated"
+"""Version of the thresholds of a bundle that no records have been shown yet."""
 FLOORS = "conformal_90"
 """Probability from which on a statement may hold, under this name in the manifest's metrics of calibration."""
 CEILINGS = "conformal_90_absent"
@@ -36,7 +38,7 @@ def run(
     """Fit a bundle on a split and write its manifest.
 
     Returns:
-        The version of the thresholds, how many records they rest on, and the statements that were left as they are.
+        The version of the thresholds, how many records they rest on, and the statements of which these had too few.
 
     Raises:
         BundleError: the bundle cannot be read.
@@ -44,8 +46,12 @@ def run(
     """
     opened = read_bundle(bundle)
     scored = score(opened, OnnxEngine(opened), Selection(data, split, source))
-    columns = range(len(opened.statements))
-    fitted = [fit(scored.logits[:, one], scored.labelled.labels[:, one], config.calibrate) for one in columns]
+    fresh = opened.manifest.thresholds_version == UNCALIBRATED
+    so_far = [None if fresh else output.calibration for output in opened.manifest.outputs]
+    fitted = [
+        fit(scored.logits[:, column], scored.labelled.labels[:, column], config.calibrate, before=before)
+        for column, before in enumerate(so_far)
+    ]
     outputs = tuple(Output(one, fit_) for one, fit_ in zip(opened.statements, fitted, strict=True))
     version = thresholds_version or f"{split}-{_identity(scored)[:12]}"
     note = {
@@ -58,29 +64,42 @@ def run(
     manifest = opened.manifest
     metrics = manifest.metrics | {"calibration": note}
     write_manifest(bundle, replace(manifest, outputs=outputs, thresholds_version=version, metrics=metrics))
-    default = [one.statement.key for one in outputs if one.calibration.slope == 1.0]
-    return {"thresholds": version, "records": note["records"], "slope_not_fitted": default}
+    enough = [_fewest(column) >= config.calibrate.min_positives for column in scored.labelled.labels.T]
+    kept = [one.statement.key for one, fits in zip(outputs, enough, strict=False) if not fits]
+    return {"thresholds": version, "records": note["records"], "too_few_to_fit": kept}
 
 
-def fit(logits: Floats, labels: Labels, config: CalibrateConfig) -> Calibration:
+def fit(logits: Floats, labels: Labels, config: CalibrateConfig, *, before: Calibration | None = None) -> Calibration:
     """Calibration and threshold of one statement; unknown labels (-1) are left out.
 
-    With too few positives or negatives for two parameters the slope stays 1 and the threshold is the default one; with
-    none of either, the logit is left as it is. A slope that would turn the model round is not fitted.
+    With too few positives or negatives for two parameters slope and threshold stay what they were; with none of either
+    the intercept stays too. A slope that would turn the model round is not fitted.
+
+    Args:
+        logits: (record,).
+        labels: (record,) 1 present, 0 absent, -1 unknown.
+        config: how few are too few, and what a statement starts from.
+        before: the calibration so far; None where there was none, which leaves the logit alone.
     """
+    before = before or Calibration(threshold=config.default_threshold)
     known = labels >= 0
     scores, positive = logits[known], labels[known] == 1
-    fewest = min(int(positive.sum()), int((~positive).sum()))
+    fewest = _fewest(labels)
     if not fewest:
-        return Calibration(threshold=config.default_threshold)
+        return before
     slope, intercept = platt(scores, positive) if fewest >= config.min_positives else (0.0, 0.0)
     if slope <= 0:
-        slope, intercept = 1.0, platt_intercept(scores, positive)
+        slope, intercept = before.slope, platt_intercept(before.slope * scores, positive)
     if fewest < config.min_positives:
-        return Calibration(slope, intercept, config.default_threshold)
+        return Calibration(slope, intercept, before.threshold)
     probabilities = calibrated(scores[:, None], [Calibration(slope, intercept)])[:, 0]
     threshold = best_f1_threshold(probabilities, positive)
     return Calibration(slope, intercept, float(np.clip(threshold, config.min_threshold, config.max_threshold)))
+
+
+def _fewest(labels: Labels) -> int:
+    """How many known labels there are of the rarer kind."""
+    return min(int((labels == 1).sum()), int((labels == 0).sum()))
 
 
 def platt(logits: Floats, positive: npt.NDArray[np.bool_]) -> tuple[float, float]:
@@ -94,7 +113,7 @@ def platt(logits: Floats, positive: npt.NDArray[np.bool_]) -> tuple[float, float
 
 
 def platt_intercept(logits: Floats, positive: npt.NDArray[np.bool_]) -> float:
-    """The intercept alone, at a slope of 1, so that probabilities agree with the share of positives on the mean."""
+    """The intercept alone, so that the mean probability is the share of positives."""
     targets = _smoothed(positive)
     span = float(np.abs(logits).max()) + 50.0
     return float(optimize.brentq(lambda shift: float((_sigmoid(logits + shift) - targets).mean()), -span, span))

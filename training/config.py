@@ -198,8 +198,8 @@ class CalibrateConfig:
     """Calibration and thresholds on validation records.
 
     Attributes:
-        min_positives: with fewer positives, or fewer negatives, a statement keeps its logit and the default threshold.
-        default_threshold: on the probability, where none can be chosen.
+        min_positives: with fewer positives, or fewer negatives, a statement keeps its slope and its threshold.
+        default_threshold: on the probability, where none has been chosen yet.
         min_threshold: floor of a chosen threshold.
         max_threshold: ceiling of a chosen threshold.
         conformal_confidence: with which a prediction set covers 90 %, over the draw of these records.

@@ -19,6 +19,7 @@ from model.nn.waves import WAVE_OUTPUTS, AnyLeadHead, TwelveLeadHead, folded
 from model.reading.findings import Calibration
 from model.signal.leads import STANDARD_LEADS
 from model.signal.spec import SPEC
+from training.calibrate import UNCALIBRATED
 from training.config import Config
 from training.credits import METHOD, credits_of
 from training.dataset import PreparedSet, read_prepared, statement_of
@@ -193,7 +194,7 @@ def build_manifest(config: Config, trained: Trained, prepared: PreparedSet, fold
         spec=SPEC,
         spec_sha256=SPEC.sha256(),
         outputs=tuple(Output(statement_of(key), Calibration()) for key in trained.keys),
-        thresholds_version="uncalibrated",
+        thresholds_version=UNCALIBRATED,
         variants={name: variant_of(name, folder) for name in config.export.variants},
         wave_leads=STANDARD_LEADS if waves else (),
         metrics={"val": trained.val},

@@ -64,6 +64,17 @@ def test_with_few_positives_the_slope_and_the_threshold_stay() -> None:
     assert mean == pytest.approx(5 / 200, abs=0.01)
 
 
+def test_what_a_hospital_has_too_little_of_keeps_its_calibration() -> None:
+    before = Calibration(slope=0.6, intercept=-0.8, threshold=0.2)
+    logits = np.linspace(-3, 3, 200)
+    assert fit(logits, np.zeros(200, np.int8), SETTINGS, before=before) == before
+    few = fit(logits, (np.arange(200) >= 195).astype(np.int8), SETTINGS, before=before)
+    assert (few.slope, few.threshold) == (0.6, 0.2)
+    assert calibrated(logits[:, None], [few]).mean() == pytest.approx(5 / 200, abs=0.01)
+    many = fit(*drawn(20000, slope=0.5, intercept=-1.0), SETTINGS, before=before)
+    assert many.slope == pytest.approx(0.5, abs=0.03)
+
+
 @pytest.mark.parametrize("label", [0, 1, -1])
 def test_with_one_kind_of_label_the_logit_is_left_alone(label: int) -> None:
     found = fit(np.linspace(-3, 3, 50), np.full(50, label, dtype=np.int8), SETTINGS)
