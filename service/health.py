@@ -2,8 +2,9 @@
 
 import ssl
 import sys
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
+from service.errors import SettingsError
 from service.settings import Settings, read_settings
 
 TIMEOUT_S = 2.0
@@ -21,15 +22,19 @@ def is_ready(settings: Settings) -> bool:
         return connection.getresponse().status == 200
     except ssl.SSLError:
         return settings.tls_client_ca is not None
-    except OSError:
+    except (OSError, HTTPException):
         return False
     finally:
         connection.close()
 
 
 def main() -> int:
-    """Exit status 0 when ready, 1 when not."""
-    return int(not is_ready(read_settings()))
+    """Exit status 0 when ready, 1 when not, settings that no service would start with included."""
+    try:
+        return int(not is_ready(read_settings()))
+    except SettingsError as error:
+        print(f"health: {error.detail}", file=sys.stderr)  # noqa: T201 - one line on stderr
+        return 1
 
 
 def _connection(settings: Settings) -> HTTPConnection:
