@@ -95,7 +95,7 @@ def _lines(bundle: Bundle, logs: dict[str, list[dict[str, Any]]], note: str) -> 
 def _made_of(manifest: Manifest, logs: dict[str, list[dict[str, Any]]]) -> list[str]:
     model, data = manifest.training["config"]["model"], manifest.data
     paths = model.get("detail_paths", 1) if model["detail"] else 0
-    path = ("", " beside a convolutional path over the raw window")[min(paths, 1)]
+    path = " beside a convolutional path over the raw window" if paths else ""
     path += f" ({paths} of them, trained apart)" if paths > 1 else ""
     waves = " A wave head in the same graph marks P, QRS and T in all 12 leads." if manifest.wave_leads else ""
     lines = [
