@@ -51,13 +51,13 @@ class _Signal:
 
     def spans(self, onset_ms: Array, offset_ms: Array, longest_ms: float) -> tuple[Array, npt.NDArray[np.bool_]]:
         """(lead, beat, sample) from each onset on, and which of them (beat, sample) lie before the offset."""
-        first = np.where(np.isnan(onset_ms), -1, np.round(onset_ms * self.sampling_hz / 1000)).astype(np.int64)
-        last = np.where(np.isnan(offset_ms), -2, np.round(offset_ms * self.sampling_hz / 1000)).astype(np.int64)
+        first = np.where(np.isnan(onset_ms), -1, np.rint(onset_ms * self.sampling_hz / 1000)).astype(np.int64)
+        last = np.where(np.isnan(offset_ms), -2, np.rint(offset_ms * self.sampling_hz / 1000)).astype(np.int64)
         width = int(min(max((last - first).max(initial=0), 0), longest_ms * self.sampling_hz / 1000)) + 1
         index = first[:, None] + np.arange(width)
         samples = self.signal_mv.shape[1]
         inside = (index <= last[:, None]) & (index >= 0) & (index < samples)
-        return self.signal_mv[:, np.clip(index, 0, samples - 1)].astype(np.float64), inside
+        return self.signal_mv.take(index, axis=1, mode="clip").astype(np.float64), inside
 
     def level_mv(self, from_ms: Array, to_ms: Array) -> Array:
         """Mean over each span, (lead, beat); NaN where nothing of the span was recorded."""

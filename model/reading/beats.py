@@ -7,6 +7,7 @@ earliest of twelve, and its offset the third latest.
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from math import ceil
 from statistics import median
 
@@ -117,14 +118,10 @@ def match_beats(waves: Waves, leads: tuple[str, ...]) -> Beats:
 
 def _marks(waves: Waves, leads: tuple[str, ...], kind: WaveKind) -> _Marks:
     """The waves of one kind, lead by lead, in order of time within a lead."""
-    listed = [
-        (wave.onset_ms, wave.peak_ms, wave.offset_ms, row)
-        for row, lead in enumerate(leads)
-        for wave in waves[lead]
-        if wave.wave == kind
-    ]
-    table = np.array(listed, dtype=np.float64).reshape(-1, 4).T
-    return _Marks(table[:3], table[3].astype(np.int64))
+    listed = [[wave for wave in waves[lead] if wave.wave == kind] for lead in leads]
+    found = list(chain.from_iterable(listed))
+    times = ([wave.onset_ms for wave in found], [wave.peak_ms for wave in found], [wave.offset_ms for wave in found])
+    return _Marks(np.array(times, dtype=np.float64), np.repeat(np.arange(len(leads)), list(map(len, listed))))
 
 
 def _agreed_centres(qrs: _Marks, leads: int) -> tuple[Array, npt.NDArray[np.int64]]:
@@ -134,7 +131,9 @@ def _agreed_centres(qrs: _Marks, leads: int) -> tuple[Array, npt.NDArray[np.int6
     centre = (qrs.times_ms[0] + qrs.times_ms[2]) / 2
     order = np.argsort(centre, kind="stable")
     group = np.empty(len(order), np.int64)
-    group[order] = np.cumsum(np.diff(centre[order], prepend=centre[order[0]]) > BEAT_GAP_MS)
+    ordered = centre[order]
+    group[order[0]] = 0
+    group[order[1:]] = np.cumsum(ordered[1:] - ordered[:-1] > BEAT_GAP_MS)
     shown = np.zeros((group.max() + 1, leads), bool)
     shown[group, qrs.row] = True
     agreed = shown.sum(axis=1) >= leads_needed(leads)

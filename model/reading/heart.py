@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.reading.spans import QRS, Floats, Ints, Spans, T
+from model.reading.spans import QRS, Floats, Ints, Spans, T, within
 
 Signals = npt.NDArray[np.float32]
 
@@ -115,7 +115,7 @@ def _shapes(beats: _Beats, rows_mv: Signals, step_ms: float) -> tuple[Floats, Fl
 
 def _values(rows_mv: Signals, at: Ints, around: Ints) -> Signals:
     """Samples around some places, (row, beat, sample), those beyond the ends at the ends."""
-    places = np.clip(at[:, :, None] + around, 0, rows_mv.shape[1] - 1)
+    places = within(at[:, :, None] + around, 0, rows_mv.shape[1] - 1)
     return np.asarray(rows_mv[np.arange(len(rows_mv))[:, None, None], places])
 
 

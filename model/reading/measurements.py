@@ -130,7 +130,8 @@ def measure(
     beats = match_beats(waves, leads)
     if beats.count == 0:
         return _absent("too_few_beats" if leads else "no_usable_leads"), {lead: LeadMeasurements() for lead in waves}
-    amplitudes = measure_amplitudes(np.stack([signals[lead] for lead in leads]), recording.sampling_hz, beats)
+    signal_mv = recording.signal_mv if leads == recording.leads else np.stack([signals[lead] for lead in leads])
+    amplitudes = measure_amplitudes(signal_mv, recording.sampling_hz, beats)
     measured = _rates(beats) | _intervals(beats) | _axes(amplitudes) | _voltages(beats, amplitudes)
     measured |= _corrected(beats, measured)
     by_lead = _by_lead(beats, amplitudes)

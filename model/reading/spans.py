@@ -1,6 +1,6 @@
 """Waves as columns, so that all leads of all windows are worked on at once."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -35,4 +35,10 @@ class Spans:
     peak_ms: Floats
 
     def __getitem__(self, chosen: npt.NDArray[np.bool_] | Ints) -> "Spans":
-        return Spans(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        times = (self.onset_ms[chosen], self.offset_ms[chosen], self.confidence[chosen], self.peak_ms[chosen])
+        return Spans(self.row[chosen], self.kind[chosen], *times)
+
+
+def within(places: Ints, low: int | Ints, high: int) -> Ints:
+    """Places no lower and no higher; `numpy.clip` takes six times as long over whole numbers, asking what they hold."""
+    return np.minimum(np.maximum(places, low), high)

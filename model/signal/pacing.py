@@ -32,14 +32,18 @@ def count_spikes(recording: Recording) -> int:
     def moved(by: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
         return recording.signal_mv[:, far + by : far + by + samples]
 
-    rise, fall = moved(0) - moved(-near), moved(0) - moved(near)
-    height = np.where(rise * fall > 0, np.minimum(np.abs(rise), np.abs(fall)), 0.0)
-    high = height > SPIKE_MV
+    begin, end = slice(far - near, far - near + samples), slice(far, far + samples)
+    step = recording.signal_mv[:, near:] - recording.signal_mv[:, : 2 * far + samples - near]
+    up, down = step > SPIKE_MV, step < -SPIKE_MV
+    high = (up[:, begin] & down[:, end]) | (down[:, begin] & up[:, end])
+    if not high.any():
+        return 0
     at = np.flatnonzero(high.sum(axis=0) >= MIN_LEADS)
     if len(at) == 0:
         return 0
+    height = np.minimum(np.abs(step[:, begin][:, at]), np.abs(step[:, end][:, at]))
     around = np.stack(
         [moved(by)[:, at] for by in (-far, -far * 3 // 4, -far // 2, -near, near, far // 2, far * 3 // 4, far)]
     )
-    spikes = at[(high[:, at] & (height[:, at] > CALM * np.ptp(around, axis=0))).sum(axis=0) >= MIN_LEADS]
+    spikes = at[(high[:, at] & (height > CALM * np.ptp(around, axis=0))).sum(axis=0) >= MIN_LEADS]
     return int((np.diff(spikes, prepend=-np.inf) > 2 * far).sum())

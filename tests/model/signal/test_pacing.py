@@ -37,5 +37,13 @@ def test_slow_sampling_says_nothing() -> None:
     assert not shows_pacing(paced(250.0))
 
 
+def test_spikes_that_point_down_count_as_those_that_point_up() -> None:
+    assert count_spikes(paced(500.0, height_mv=-1.0)) == count_spikes(paced(500.0)) == len(r_peaks_ms())
+
+
+def test_a_rate_that_cannot_show_a_spike_has_none() -> None:
+    assert count_spikes(paced(100.0)) == 0
+
+
 def test_a_handful_of_samples_does_no_harm() -> None:
     assert count_spikes(Recording(np.ones((2, 5), np.float32), 500, ("I", "II"))) == 0
