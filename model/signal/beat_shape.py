@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal as dsp
 
-from model.signal.lead_features import quantile
+from model.signal.lead_features import mean, quantile
 
 Array = npt.NDArray[np.float32]
 
@@ -39,7 +39,7 @@ def cut_beats(signal_mv: Array) -> Array | None:
     if len(peaks) < MIN_BEATS:
         return None
     beats = signal_mv[:, np.arange(-BEFORE, AFTER)[:, None] + peaks]  # sorted along the last axis, hence beats there
-    beats -= beats[:, BASELINE].mean(axis=1, keepdims=True)
+    beats -= mean(beats[:, BASELINE], axis=1)
     return beats
 
 
@@ -67,7 +67,7 @@ def beats_of_a_heart(beats: Array, median: Array) -> bool:
 
 def _normed(beats: Array) -> Array:
     """Each (lead, sample, beat) without its mean and at length one, so that products are correlations."""
-    centred = beats - beats.mean(axis=1, keepdims=True)
+    centred = beats - mean(beats, axis=1)
     centred /= np.sqrt(np.einsum("lsb,lsb->lb", centred, centred))[:, None] + np.float32(1e-9)
     return np.asarray(centred)
 

@@ -15,6 +15,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from model.signal.lead_features import mean
 from model.signal.leads import CHEST_LEADS
 
 Array = npt.NDArray[np.float32]
@@ -70,7 +71,7 @@ def chest_looks_swapped(beat: Array, leads: tuple[str, ...]) -> bool:
 
 def _normed(beats: Array) -> Array:
     """Each row without its mean and at length one, so that products are correlations; a line stays at zero."""
-    centred = beats - beats.mean(axis=-1, keepdims=True)
+    centred = beats - mean(beats, axis=-1)
     centred /= np.sqrt(np.einsum("ls,ls->l", centred, centred))[:, None] + np.float32(1e-9)
     return np.asarray(centred)
 

@@ -64,7 +64,7 @@ def preprocess(recording: Recording, spec: InputSpec, *, dead_leads: tuple[str, 
         filtered = np.pad(filtered, ((0, 0), (0, missing)))
     starts = _window_starts(filtered.shape[1], spec)
     return Windows(
-        signal_mv=np.stack([filtered[:, start : start + spec.samples] for start in starts]),
+        signal_mv=_cut(filtered, starts, spec.samples),
         starts_s=tuple(start / spec.sampling_hz for start in starts),
         padded_s=max(missing, 0) / spec.sampling_hz,
         dead_leads=dead,
@@ -112,7 +112,7 @@ def band_limit(signal_mv: npt.NDArray[np.float32], sampling_hz: float, spec: Inp
     spectrum = fft.rfft(padded, axis=1, overwrite_x=True)
     spectrum *= _band_response(spec.highpass_hz, spec.lowpass_hz, spec.sampling_hz, length)
     filtered = fft.irfft(spectrum, length, axis=1, overwrite_x=True)[:, edge : edge + samples]
-    return np.clip(filtered, -spec.clip_mv, spec.clip_mv)
+    return np.minimum(np.maximum(filtered, np.float32(-spec.clip_mv)), np.float32(spec.clip_mv))
 
 
 def _window_starts(samples: int, spec: InputSpec) -> list[int]:
@@ -121,6 +121,13 @@ def _window_starts(samples: int, spec: InputSpec) -> list[int]:
     stride = round(spec.stride_s * spec.sampling_hz)
     starts = list(range(0, last + 1, stride))
     return starts if starts[-1] == last else [*starts, last]
+
+
+def _cut(filtered: npt.NDArray[np.float32], starts: list[int], samples: int) -> npt.NDArray[np.float32]:
+    """(window, lead, sample); the one window of a recording as long as itself is not copied."""
+    if filtered.shape[1] == samples:
+        return filtered[None]
+    return np.stack([filtered[:, start : start + samples] for start in starts])
 
 
 @lru_cache(maxsize=16)

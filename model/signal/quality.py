@@ -93,17 +93,19 @@ def check_quality(recording: Recording) -> Quality:
     issues = [*_recording_issues(recording, names), *_lead_issues(names, signal_mv, recording.sampling_hz, features)]
     dead = tuple(name for name, flat in zip(names, features.flat, strict=True) if flat)
     found = Quality("limited" if issues else "good", tuple(issues), dead)
-    sound = len(found.poor_leads) <= len(names) / 2
+    poor = found.poor_leads
+    sound = len(poor) <= len(names) / 2
     if not (sound and shows_beats(features) and acceptability(features) >= ACCEPTABLE_FROM):
         return replace(found, verdict="unusable")
-    told = tuple(name for name in names if name not in found.poor_leads | AUGMENTED) or names
+    told = tuple(name for name in names if name not in poor and name not in AUGMENTED) or names
     beats = cut_beats(common[[names.index(name) for name in told]])
     median = None if beats is None else median_beat(beats)
     if beats is None or median is None:
         return found if recording.duration_s < SHORT_S else replace(found, verdict="unusable")
     if not beats_of_a_heart(beats, median):
         return replace(found, verdict="unusable")
-    moves_mv = {name: float(move) for name, move in zip(names, features.usual_mv, strict=True) if name in {*told, "II"}}
+    moves = zip(names, features.usual_mv.tolist(), strict=True)
+    moves_mv = {name: move for name, move in moves if name in told or name == "II"}
     if suspected := tuple(_placement_issues(median, told, moves_mv)):
         return Quality("limited", (*found.issues, *suspected), dead)
     return found
