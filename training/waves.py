@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
@@ -24,6 +25,7 @@ from training.loop import Rows, train
 from training.optim import adamw
 from training.sources.ludb import read_ludb
 from training.state import read_trained
+from training.tachycardia import hurried_records
 from training.wave_augment import Cut, change, cut
 from training.wave_rhythms import Rhythms, draw_rhythms, read_rhythms, taught
 from training.wave_targets import UNKNOWN, WaveSet, build_wave_set
@@ -32,6 +34,7 @@ HEAD = "head.pt"
 FOLDS = 5
 _CUT_SAMPLES = 30 * SPEC.patch_samples
 _FEW_LEADS_SHARE = 0.4  # of the batches: one to three leads, as recorders with few electrodes send them
+_HURRIED_BPM = ((95.0, 125.0), (125.0, 170.0))
 _DISTANCE_WEIGHT = 0.5
 _MEAN_MOMENTUM = 0.995
 _TEACHER_FROM = 0.25  # share of the run after which the mean of the weights is worth learning from
@@ -44,12 +47,14 @@ class Material:
 
     Attributes:
         marked: records with marks.
+        source: where some were made from others, which come first: the place of each one's source, (R,).
         rhythms: unmarked records that the head teaches itself.
         encoder: frozen, whose tokens the head sees; None for a head without tokens.
         device: where head and encoder are; batches are made on the CPU.
     """
 
     marked: WaveSet
+    source: npt.NDArray[np.intp] | None = None
     rhythms: Rhythms | None = None
     encoder: Encoder | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -69,7 +74,8 @@ class WaveTask:
         self.device = material.device
         self._encoder = encoder.requires_grad_(False).to(self.device) if encoder else None
         self._rhythms = material.rhythms
-        net = WaveNet(WaveHeadConfig(token_dim=encoder.config.dim if encoder else 0)).to(self.device)
+        net = WaveNet(WaveHeadConfig(token_dim=encoder.config.dim if encoder else 0))
+        net = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._net, self._mean = net, copy.deepcopy(net).requires_grad_(False)
         self.network: nn.Module = nn.ModuleDict({"net": self._net, "mean": self._mean})
         self.optimizer: torch.optim.Optimizer = adamw(
@@ -198,8 +204,10 @@ def run(
         records = list(read_ludb(data))
     except FileNotFoundError as error:
         raise TrainingError(f"{data}: {error}") from None
+    faster = hurried_records(records, _HURRIED_BPM, config.waves.seed)
     material = Material(
-        marked=build_wave_set(records),
+        marked=build_wave_set([*records, *(made for _, made in faster)]),
+        source=np.array([*range(len(records)), *(at for at, _ in faster)]),
         rhythms=read_rhythms(read_prepared(rhythms)) if rhythms else None,
         encoder=read_trained(start).network(factorised=True).encoder if start else None,
         device=resolve_device(device),
@@ -212,15 +220,24 @@ def run(
 
 
 def train_head(material: Material, rows: Rows, settings: WavesConfig, out: Path) -> WaveNet:
-    """Train on some of the records, resuming from `out`, and write the head to `out/head.pt`.
+    """Train on some of the records and what was made of them, resuming from `out`; the head goes to `out/head.pt`.
 
-    Records without any P are seen twice: fibrillation is rare, and a P there is the worst mistake.
+    Records are seen twice for each one made of them, and those without any P twice as often: fibrillation is rare, and
+    a P there is the worst mistake.
     """
     task = WaveTask(material, settings)
     without_p = rows[~(material.marked.label[rows] == 1).any(axis=(1, 2))]
-    train(task, np.concatenate([rows, without_p]), settings, out)
+    train(task, np.concatenate([*[rows, without_p] * 2, _made_of(material, rows)]), settings, out)
     write_checkpoint(out / HEAD, {"config": asdict(task.head.config), "state": task.head.state_dict()})
     return task.head
+
+
+def _made_of(material: Material, rows: Rows) -> Rows:
+    """The records that were made from some of the others."""
+    if material.source is None:
+        return rows[:0]
+    made = np.arange(len(material.source)) != material.source
+    return np.flatnonzero(made & np.isin(material.source, rows))
 
 
 def read_head(path: Path) -> WaveNet:
