@@ -27,6 +27,7 @@ MODULES = {
     "calibrate": "training.calibrate",
     "evaluate": "training.evaluate",
     "evaluate-waves": "training.bench_waves",
+    "p-waves": "training.p_waves",
     "export": "training.export",
     "card": "training.card",
     "parity": "training.parity",
@@ -204,6 +205,10 @@ def _evaluate_waves(stages: Stages) -> None:
     add("--bundle", type=Path, help="a bundle with a wave head, as it is served")
     add("--pictures", type=int, default=6, help="records to draw (default 6)")
     add("--classical", type=int, default=0, help="records that neurokit2 sees, evenly spread; 0, the default, for all")
+    add = _stage(stages, "p-waves", "count P waves in unmarked records whose rhythm is known")
+    add("--data", type=Path, required=True, help="a prepared folder with rhythms")
+    add("--head", type=Path, required=True, help="a bundle, or a run of `waves`")
+    add("--split", default="val", help="which split (default val); the head learns from train")
 
 
 def _override(option: str) -> Callable[[str], str]:

@@ -6,6 +6,7 @@ In tachycardia it is the pause between T and P that goes first, then ST and T sh
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -144,7 +145,7 @@ def _levelled(signal_mv: Array, count: int) -> Array:
 def _places_ms(order: Sequence[_Beat], rr_ms: float, random: np.random.Generator) -> Array:
     """When the QRS of each beat begins, (beat,), no P before the peak of the T that it follows."""
     steps_ms = rr_ms * (1.0 + _UNEVEN * random.standard_normal(len(order)))
-    least_ms = [one.t_peak_ms + AFTER_T_PEAK_MS + other.lead_in_ms for one, other in zip(order, order[1:], strict=False)]
+    least_ms = [one.t_peak_ms + AFTER_T_PEAK_MS + other.lead_in_ms for one, other in pairwise(order)]
     steps_ms[1:] = np.maximum(steps_ms[1:], least_ms)
     steps_ms[0] = random.uniform(-rr_ms, 0.0)
     return np.cumsum(steps_ms)
@@ -163,7 +164,7 @@ def _joined(recording: Recording, order: Sequence[_Beat], places_ms: Array) -> R
 
 
 def _marks(order: Sequence[_Beat], places_ms: Array, row: int, record: MarkedRecord) -> Marks:
-    """The waves of one lead; T ends where the next P begins, and neither end is known where P begins before T's peak."""
+    """The waves of one lead; T ends where the next P begins, unknown where that is before T's peak."""
     step_ms = 1000.0 / record.recording.sampling_hz
     placed_ms = [
         beat.marks_ms[:, :, row] + round((place_ms + beat.start_ms) / step_ms) * step_ms - beat.start_ms

@@ -43,23 +43,37 @@ class Rhythms:
 
 
 def read_rhythms(prepared: PreparedSet) -> Rhythms:
-    """The train split of a prepared folder: sinus rhythm and sinus tachycardia, fibrillation and flutter.
-
-    Paced records are left out, as are those of which rhythms with and without P are said.
+    """The train split of a prepared folder.
 
     Raises:
         TrainingError: no record in sinus rhythm, or none in fibrillation.
     """
+    rows = rhythm_records(prepared, "train")
+    if not (len(rows["sinus rhythm"]) and len(rows["fibrillation"])):
+        raise TrainingError(f"{prepared.folder} has no records with and without fibrillation in its train split")
+    with_p, without_p = (
+        tuple(rows[name] for name in names if len(rows[name]))
+        for names in (("sinus rhythm", "sinus tachycardia"), ("fibrillation", "flutter"))
+    )
+    return Rhythms(prepared.windows, with_p, without_p)
+
+
+def rhythm_records(prepared: PreparedSet, split: str) -> dict[str, npt.NDArray[np.intp]]:
+    """Windows of a split by rhythm: sinus rhythm and sinus tachycardia, fibrillation and flutter.
+
+    Paced records are left out, as are those of which rhythms with and without P are said.
+    """
     said = (_said(prepared, group) for group in (("NSR", "SB", "SA"), ("STach",), ("AF",), ("AFL",), ("PACE",)))
     sinus, fast, fibrillation, flutter, paced = said
-    train = (prepared.splits == "train") & ~paced
-    regular, lost = train & ~(fibrillation | flutter), train & ~(sinus | fast)
-    kinds = [regular & sinus & ~fast, regular & fast, lost & fibrillation & ~flutter, lost & flutter]
-    rows = [np.flatnonzero(kind[prepared.window_record]) for kind in kinds]
-    if not (len(rows[0]) and len(rows[2])):
-        raise TrainingError(f"{prepared.folder} has no records with and without fibrillation in its train split")
-    with_p, without_p = (tuple(one for one in pools if len(one)) for pools in (rows[:2], rows[2:]))
-    return Rhythms(prepared.windows, with_p, without_p)
+    chosen = (prepared.splits == split) & ~paced
+    regular, lost = chosen & ~(fibrillation | flutter), chosen & ~(sinus | fast)
+    kinds = {
+        "sinus rhythm": regular & sinus & ~fast,
+        "sinus tachycardia": regular & fast,
+        "fibrillation": lost & fibrillation & ~flutter,
+        "flutter": lost & flutter,
+    }
+    return {name: np.flatnonzero(kind[prepared.window_record]) for name, kind in kinds.items()}
 
 
 def _said(prepared: PreparedSet, statements: tuple[str, ...]) -> npt.NDArray[np.bool_]:

@@ -47,17 +47,17 @@ class Material:
 
     Attributes:
         marked: records with marks.
-        source: where some were made from others, which come first: the place of each one's source, (R,).
         rhythms: unmarked records that the head teaches itself.
         encoder: frozen, whose tokens the head sees; None for a head without tokens.
         device: where head and encoder are; batches are made on the CPU.
+        source: where some were made from others, which come first: the place of each one's source, (R,).
     """
 
     marked: WaveSet
-    source: npt.NDArray[np.intp] | None = None
     rhythms: Rhythms | None = None
     encoder: Encoder | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    source: npt.NDArray[np.intp] | None = None
 
 
 class WaveTask:
@@ -75,7 +75,7 @@ class WaveTask:
         self._encoder = encoder.requires_grad_(False).to(self.device) if encoder else None
         self._rhythms = material.rhythms
         net = WaveNet(WaveHeadConfig(token_dim=encoder.config.dim if encoder else 0))
-        net = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._net, self._mean = net, copy.deepcopy(net).requires_grad_(False)
         self.network: nn.Module = nn.ModuleDict({"net": self._net, "mean": self._mean})
         self.optimizer: torch.optim.Optimizer = adamw(

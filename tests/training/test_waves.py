@@ -16,7 +16,7 @@ from training.sources.ludb import marks_of
 from training.wave_augment import Cut
 from training.wave_rhythms import Rhythms, draw_rhythms, taught
 from training.wave_targets import UNKNOWN, WaveSet, rasterise
-from training.waves import FOLDS, HEAD, Material, WaveTask, folds, read_head, train_head, wave_loss
+from training.waves import FOLDS, HEAD, Material, WaveTask, _made_of, folds, read_head, train_head, wave_loss
 
 QUICK = WavesConfig(epochs=1, batch_size=2, rate=1e-3)
 
@@ -36,7 +36,7 @@ def wave_set(records: int = 4) -> WaveSet:
 
 def rhythms() -> Rhythms:
     windows = np.random.default_rng(0).normal(0, 0.1, (5, 8, 2500)).astype(np.float16)
-    return Rhythms(windows, np.array([0, 1]), np.array([2, 3, 4]))
+    return Rhythms(windows, (np.array([2, 3]), np.array([4])), (np.array([0, 1]),))
 
 
 def test_the_loss_falls() -> None:
@@ -119,6 +119,27 @@ def test_fibrillation_is_taught_to_have_no_p_and_only_what_is_sure_counts() -> N
     assert marked.label[1, 0, 0] == UNKNOWN
     assert (marked.distance[0, :, 0, 8].abs() > 1).all()
     assert (marked.distance[1, :, 0, 8].abs() <= 1).all()
+
+
+def test_where_sinus_rhythm_shows_no_p_before_a_qrs_nothing_is_taught() -> None:
+    logits = torch.zeros(1, 4, 1, 160)
+    logits[:, 0] = 9.0
+    logits[:, 1, :, 30:40] = logits[:, 2, :, 50:60] = logits[:, 2, :, 120:130] = 20.0
+    piece = Cut(torch.zeros(1, 1, 320), torch.full((1, 1, 160), UNKNOWN), torch.zeros(1, 2, 1, 160))
+    in_sinus, in_fibrillation = (
+        taught(piece, logits, torch.zeros(1, 2, 1, 160), torch.tensor([without])).label[0, 0]
+        for without in (False, True)
+    )
+    assert (in_sinus[:50] != UNKNOWN).all()
+    assert (in_sinus[90:120] == UNKNOWN).all()
+    assert (in_sinus[120:130] == 2).all()
+    assert (in_fibrillation != UNKNOWN).all()
+
+
+def test_what_was_made_of_a_record_is_learnt_from_with_it_and_never_without() -> None:
+    material = Material(wave_set(5), source=np.array([0, 1, 2, 1, 2]))
+    assert _made_of(material, np.array([0, 1])).tolist() == [3]
+    assert _made_of(Material(wave_set()), np.array([0, 1])).tolist() == []
 
 
 def test_something_else_is_no_head(tmp_path: Path) -> None:
