@@ -5,9 +5,17 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import PurePosixPath
 
-from model.errors import EcgError, MalformedArchiveError, MalformedRecordError, TooLargeError, UnknownFormatError
+from model.errors import (
+    EcgError,
+    MalformedArchiveError,
+    MalformedError,
+    MalformedRecordError,
+    TooLargeError,
+    UnknownFormatError,
+)
 from model.files import Limits, decode_body, decode_files
 from model.files.wfdb_header import MAX_HEADER_BYTES, parse_header
 from service.pipeline import Job
@@ -19,6 +27,7 @@ MAX_MEMBERS = 50_000
 MAX_RATIO = 20
 """Unpacked to packed, of a whole archive; signals pack to a third or so."""
 
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENTRY = b"PK\x01\x02"
 _JSON = "application/json"
 
@@ -34,7 +43,8 @@ class Batch:
 
     Raises:
         UnknownFormatError: neither.
-        MalformedArchiveError: not a .zip.
+        MalformedError: there is no ECG in it.
+        MalformedArchiveError: not a .zip, or two of its files have the same name.
         TooLargeError: more members, or more bytes when unpacked, than are accepted.
     """
 
@@ -43,11 +53,15 @@ class Batch:
         self._job = job
         kind = media_type.partition(";")[0].strip().lower()
         if kind == NDJSON:
-            self._jobs = self._of_lines(body)
+            jobs = self._of_lines(body)
         elif kind == ZIP:
-            self._jobs = self._of_archive(_opened(body))
+            jobs = self._of_archive(*_opened(body))
         else:
             raise UnknownFormatError(f"got a content type that is not read, wanted {NDJSON} or {ZIP}")
+        first = next(jobs, None)
+        if first is None:  # an answer without a line would look like one that was lost
+            raise MalformedError("there is no ECG in this batch")
+        self._jobs = chain((first,), jobs)
 
     def next(self) -> Job | EcgError | None:
         """The next ECG, or why there is none in its place, or None at the end; not to be called from two threads."""
@@ -63,9 +77,10 @@ class Batch:
             if line:
                 yield self._job(line, partial(decode_body, _JSON, limits=self._limits))
 
-    def _of_archive(self, archive: zipfile.ZipFile) -> Iterator[Job | EcgError]:
+    def _of_archive(
+        self, archive: zipfile.ZipFile, members: dict[PurePosixPath, zipfile.ZipInfo]
+    ) -> Iterator[Job | EcgError]:
         """In the order of the headers and JSON files in the archive's directory."""
-        members = {PurePosixPath(one.filename): one for one in archive.infolist() if not one.is_dir()}
         for path in members:
             if path.suffix.lower() not in {".hea", ".json"} or path.parts[0] == "__MACOSX":
                 continue
@@ -96,11 +111,13 @@ class Batch:
             raise TooLargeError(
                 f"a file unpacks to {member.file_size} bytes, wanted at most {self._limits.unpacked_bytes}"
             )
+        if member.compress_type not in _METHODS:
+            raise MalformedArchiveError("a file of the archive uses a compression other than deflate")
         return archive.read(member)
 
 
-def _opened(body: bytes) -> zipfile.ZipFile:
-    """The archive, its directory read and found within bounds."""
+def _opened(body: bytes) -> tuple[zipfile.ZipFile, dict[PurePosixPath, zipfile.ZipInfo]]:
+    """The archive and its files by path, its directory read and found within bounds."""
     if body.count(_ENTRY) > MAX_MEMBERS:
         raise TooLargeError(f"the archive holds more than {MAX_MEMBERS} files")
     try:
@@ -109,4 +126,8 @@ def _opened(body: bytes) -> zipfile.ZipFile:
         raise MalformedArchiveError("the archive cannot be unpacked") from error
     if sum(one.file_size for one in archive.infolist()) > MAX_RATIO * len(body):
         raise TooLargeError(f"the archive unpacks to more than {MAX_RATIO} times its size")
-    return archive
+    files = [one for one in archive.infolist() if not one.is_dir()]
+    members = {PurePosixPath(one.filename): one for one in files}
+    if len(members) < len(files):
+        raise MalformedArchiveError("two files of the archive have the same name")
+    return archive, members

@@ -134,7 +134,7 @@ class Batcher:
             NotReadyError: the queue is closing.
             EngineError: the batch failed, or took too long, or what it answered is not finite.
         """
-        self._admit(claim)
+        self.require(claim)
         loop = asyncio.get_running_loop()
         entry = Entry(windows, claim, loop.create_future(), time.monotonic())
         self._join(entry)
@@ -149,7 +149,12 @@ class Batcher:
             if expiry:
                 expiry.cancel()
 
-    def _admit(self, claim: Claim) -> None:
+    def require(self, claim: Claim) -> None:
+        """Refuse as `run` would, before anything is done for an ECG.
+
+        Raises:
+            Overloaded, NotReadyError, EngineError: as `run` says.
+        """
         if self._closing or not self._lanes:
             raise NotReadyError("the queue is not open")
         if self.hung:
@@ -241,6 +246,9 @@ class Batcher:
     def _give_up(self, running: asyncio.Future[Outputs], batch: list[Piece]) -> None:
         self._given_up.add(running)
         self._fail(batch, EngineError(f"the network did not answer within {self._limits.run_timeout_s:g} s"))
+        if self.hung:  # nobody waits for a network that may never come back
+            for entry in tuple(self._unanswered):
+                self._refuse(entry, EngineError("the network does not answer"))
 
     def _tell(self, batch: list[Piece], began_s: float) -> None:
         """Learn from a batch that ran, and tell the metrics."""

@@ -20,26 +20,38 @@ if TYPE_CHECKING:
     from service.clients import Answer, Where
 
 WELL, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+UNHEARD = 141
+"""What a shell says of a program that the closed pipe ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        Exit status: 0 well, 1 an ECG could not be read, 2 misused or misconfigured.
+        Exit status: 0 well, 1 an ECG could not be read, 2 misused or misconfigured, 141 whoever read the output left.
     """
     asked = _parser().parse_args(arguments)
-    run: Callable[[argparse.Namespace], int] = asked.run
     try:
-        return run(asked)
+        return _heard(asked)
     except (SettingsError, BundleError, EngineError, ParameterError) as error:
         return _complain(error.detail, MISUSED)
     except EcgError as error:
         return _complain(error.detail, FAILED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        return UNHEARD
     except OSError as error:
         return _complain(f"the file cannot be read: {type(error).__name__}", FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _heard(asked: argparse.Namespace) -> int:
+    """Run what was asked for; raises BrokenPipeError where whoever reads the output has left."""
+    run: Callable[[argparse.Namespace], int] = asked.run
+    status = run(asked)
+    sys.stdout.flush()  # or a small output would meet the closed pipe after the end
+    return status
 
 
 def serve(_: argparse.Namespace) -> int:

@@ -54,5 +54,6 @@ class Door:
         trace_of(request).route = path
         caller = await admit_caller(request, "read")
         claim = (claim_of if path == ECGS else batch_claim_of)(request, caller)
+        self._serving.pipeline.batcher.require(claim)  # nothing is read that would be refused when it is decoded
         held.enter_context(self._serving.admission.permit(announced_bytes(request, self._most_bytes[path]), claim))
         request.scope["state"]["admitted"] = Admitted(caller, claim)

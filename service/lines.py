@@ -77,11 +77,17 @@ class LineWriter:
     audit: AuditLog | None
 
     async def lines(self, batch: Batch, *, at_once: int) -> AsyncGenerator[bytes]:
-        """A line for each ECG: its place and its answer or problem; at most `at_once` are worked on at a time."""
+        """A line for each ECG: its place and its answer or problem; at most `at_once` are worked on at a time.
+
+        Raises:
+            InternalError: the body cannot be read to its end, after a last line that says so: whoever sends the lines
+                must cut them off rather than end them, or the ECGs that are left would be taken for not sent.
+        """
         running: deque[asyncio.Task[bytes]] = deque()
-        index = 0
+        index, whole = 0, True
         try:
-            while (item := await asyncio.to_thread(batch.next)) is not None:
+            while whole and (item := await asyncio.to_thread(self._next, batch)) is not None:
+                whole = not isinstance(item, InternalError)
                 running.append(asyncio.create_task(self._line(item, index)))
                 index += 1
                 if len(running) >= at_once:
@@ -91,6 +97,16 @@ class LineWriter:
         finally:
             for task in running:
                 task.cancel()
+        if not whole:
+            raise InternalError
+
+    def _next(self, batch: Batch) -> Job | EcgError | None:
+        """The next ECG; InternalError where it cannot be told what is still to come."""
+        try:
+            return batch.next()
+        except Exception:  # noqa: BLE001 - whatever it is, the ECGs before it are answered
+            _log.exception("internal error", extra={"fields": {"request_id": self.trace.request_id}})
+            return InternalError()
 
     async def _line(self, item: Job | EcgError, index: int) -> bytes:
         try:

@@ -1,5 +1,6 @@
 """The outermost layer of every request: its id, its metrics and log line, and a problem for whatever went wrong."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +13,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model.errors import EcgError
 from service.audit import AuditLog, Entry
-from service.errors import PROBLEM_JSON, AuditUnavailableError, InternalError, problem_headers, problem_json, status_of
+from service.errors import (
+    PROBLEM_JSON,
+    AuditUnavailableError,
+    InternalError,
+    NotReadyError,
+    problem_headers,
+    problem_json,
+    status_of,
+)
 from service.telemetry import LOGGER, Telemetry
 from service.tracing import RequestSpan
 
@@ -80,6 +89,8 @@ class Watch:
             await self._app(scope, receive, reply.send)
         except ClientGoneError:
             reply.status = GONE
+        except asyncio.CancelledError:  # the server does that when the time to drain is over
+            await reply.refuse(NotReadyError("the service stopped before this request was answered"))
         except EcgError as error:
             await reply.refuse(error)
         except Exception:  # noqa: BLE001 - whatever it is, its text stays here

@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -190,6 +193,27 @@ def test_a_misspelt_setting_stops_the_server_in_one_line(monkeypatch: pytest.Mon
     monkeypatch.setenv("ECG_BUNDEL", "x")
     assert main(["serve"]) == 2
     assert capsys.readouterr().err.startswith("ecg: unknown setting ECG_BUNDEL")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", [("key", "ward"), ("read", "other.json", "--csv", "--url", "http://127.0.0.1:9")])
+def test_a_reader_that_leaves_ends_the_command_without_a_word(
+    folder: Path, command: tuple[str, ...], unbuffered: str
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = "import sys; from service.cli import main; sys.exit(main(sys.argv[1:]))"
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *command],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env=environment,
+        cwd=folder,
+        check=False,
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, b"")
 
 
 def test_a_key_is_made_with_its_line(capsys: Capture) -> None:

@@ -1,14 +1,17 @@
 """Engines and threads that fail in every way: nobody waits for ever, and afterwards all is well again."""
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import httpx
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -18,6 +21,7 @@ from hypothesis import strategies as st
 
 from model.engine import Outputs
 from model.errors import EcgError, EngineError
+from service import examples
 from service.app import create_app
 from service.batching import Batcher, BatchLimits
 from service.errors import NotReadyError, Overloaded
@@ -180,6 +184,44 @@ def test_an_engine_that_hangs_is_given_up_and_the_service_says_so_until_it_comes
         engine.gate.set()
         until_ready(url)
         assert post(f"{url}/v1/ecgs", **bodies.raw()).status_code == 200
+
+
+def test_nothing_is_read_for_a_network_that_hangs_and_no_batch_waits_for_it(bundle_folder: Path) -> None:
+    engine = StubEngine()
+    decoded = 'ecg_stage_seconds_count{stage="decode"} '
+    batch: bodies.Request = {"content": b"\n".join([LINE] * 4), "headers": {"content-type": "application/x-ndjson"}}
+    with serving(bundle_folder, engine, workers=1, engine_timeout_s=0.5) as (url, _):
+        engine.gate.clear()
+        lines = post(f"{url}/v1/ecgs/batch", **batch).text.splitlines()
+        assert [json.loads(line)["problem"]["code"] for line in lines] == ["engine_failed"] * 4
+        before = get(f"{url}/metrics").text.partition(decoded)[2].split()[0]
+        for path, request in (("/v1/ecgs", bodies.raw()), ("/v1/ecgs/batch", batch)):
+            refused = post(f"{url}{path}", **request)
+            assert (refused.status_code, refused.json()["code"]) == (503, "engine_failed")
+        assert get(f"{url}/metrics").text.partition(decoded)[2].split()[0] == before
+        engine.gate.set()
+        until_ready(url)
+
+
+LINE = json.dumps(examples.json_base64()).encode()
+
+
+def test_what_outlasts_the_time_to_drain_is_refused_or_cut_off_and_never_ends_as_if_it_were_whole(
+    bundle_folder: Path,
+) -> None:
+    engine = StubEngine()
+    headers = {"content-type": "application/x-ndjson"}
+    with ThreadPoolExecutor(2) as callers:
+        with serving(bundle_folder, engine, workers=1) as (url, app):
+            engine.gate.clear()
+            single = callers.submit(post, f"{url}/v1/ecgs", **bodies.raw())
+            batch = callers.submit(post, f"{url}/v1/ecgs/batch", content=LINE, headers=headers)
+            while app.state.serving.pipeline.batcher.depth("batch") < 1:
+                time.sleep(0.01)
+        engine.gate.set()
+        assert (single.result().status_code, single.result().json()["code"]) == (503, "not_ready")
+        assert single.result().headers["retry-after"] == "1"
+        assert isinstance(batch.exception(), httpx.RemoteProtocolError)
 
 
 def test_a_lane_that_hangs_leaves_the_others_and_readiness(bundle_folder: Path) -> None:

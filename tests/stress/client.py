@@ -20,12 +20,14 @@ class Reply:
         headers: names in lower case.
         body: the whole of it.
         seconds: from the moment the request was due.
+        lost: why there is no reply, where the status is 0.
     """
 
     status: int
     headers: dict[str, str]
     body: bytes
     seconds: float
+    lost: str = ""
 
 
 def request_bytes(path: str, body: bytes, content_type: str, **query: str) -> bytes:
@@ -105,22 +107,25 @@ class Client:
             connection.close()
 
     async def send(self, request: bytes, *, timeout_s: float = 60.0) -> Reply:
-        """The reply; status 0 where the connection broke or nothing came in time."""
+        """The reply; status 0 where the connection broke or the whole of it did not come in time."""
         began_s = time.perf_counter()
-        connection = None
+        connection, lost = None, ""
         try:
             async with asyncio.timeout(timeout_s):
                 connection = await self._connection()
                 status, headers, body = await connection.send(request)
-        except (OSError, TimeoutError):
-            status, headers, body = 0, {}, b""
+            lost = "" if status else "the connection closed before the end of the reply"
+        except TimeoutError:
+            status, headers, body, lost = 0, {}, b"", f"this client waited no longer than {timeout_s:g} s"
+        except OSError as error:
+            status, headers, body, lost = 0, {}, b"", type(error).__name__
         except asyncio.CancelledError:
             if connection:
                 connection.close()
             raise
         if connection:
             self._give_back(connection, keep=self._reuse and status != 0 and headers.get("connection") != "close")
-        return Reply(status, headers, body, time.perf_counter() - began_s)
+        return Reply(status, headers, body, time.perf_counter() - began_s, lost)
 
     async def _connection(self) -> _Connection:
         while self._idle:

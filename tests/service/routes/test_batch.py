@@ -4,14 +4,18 @@ import io
 import json
 import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from model.errors import EcgError, MalformedError
 from service import examples
 from service.app import create_app
+from service.batches import Batch
+from service.pipeline import Job
 from service.schemas import AnswerBody
 from service.settings import Settings
 from tests.service import bodies
@@ -77,13 +81,57 @@ def test_an_archive_of_records_is_read_in_the_order_of_its_headers(client: httpx
     assert lines[0]["answer"]["findings"] == single["findings"] == lines[3]["answer"]["findings"]
 
 
-def test_an_empty_batch_has_no_lines(client: httpx.Client) -> None:
-    assert read(client.post("/v1/ecgs/batch", content=b"\n\n", headers=NDJSON)) == []
+def packed(method: int = zipfile.ZIP_STORED, **names: bytes) -> bytes:
+    """A .zip of files by name, in which `_` stands for a dot."""
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w", method) as files:
+        for name, content in names.items():
+            files.writestr(name.replace("_", "."), content)
+    return body.getvalue()
+
+
+def twice() -> bytes:
+    """A .zip that holds two files of one name."""
+    return packed(a_json=b"{}", b_json=b"{}").replace(b"b.json", b"a.json")
+
+
+@pytest.mark.parametrize(("kind", "content"), [("x-ndjson", b"\n\n"), ("x-ndjson", b""), ("zip", packed(a_txt=b"x"))])
+def test_a_batch_without_an_ecg_is_refused_so_that_no_answer_is_empty(
+    client: httpx.Client, kind: str, content: bytes
+) -> None:
+    refused = client.post("/v1/ecgs/batch", content=content, headers={"content-type": f"application/{kind}"})
+    assert (refused.status_code, refused.json()["code"]) == (400, "malformed")
+
+
+def test_a_file_that_cannot_be_unpacked_costs_its_own_line_whatever_packed_it(client: httpx.Client) -> None:
+    spoilt = bytearray(packed(zipfile.ZIP_LZMA, a_json=json.dumps(examples.json_base64()).encode(), b_json=b"{}"))
+    spoilt[60:90] = bytes(30)
+    answer = client.post("/v1/ecgs/batch", content=bytes(spoilt), headers={"content-type": "application/zip"})
+    assert [line["problem"]["code"] for line in read(answer)] == ["malformed_archive", "malformed_archive"]
+
+
+def test_a_body_that_cannot_be_read_to_its_end_is_cut_off_after_a_line_that_says_so(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def two(batch: Batch, body: bytes) -> Iterator[Job | EcgError]:
+        yield from (MalformedError("one"), MalformedError("two"))
+        raise SystemError("SECRET")
+
+    monkeypatch.setattr(Batch, "_of_lines", two)
+    lines: list[str] = []
+    with (
+        client.stream("POST", "/v1/ecgs/batch", content=b"{}", headers=NDJSON) as answer,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        lines.extend(answer.iter_lines())
+    assert [json.loads(line)["problem"]["code"] for line in lines] == ["malformed", "malformed", "internal"]
+    assert "SECRET" not in "".join(lines)
 
 
 CLOSED: list[tuple[str, bytes, int, str]] = [
     ("application/json", b"{}", 415, "unknown_format"),
     ("application/zip", b"PK", 400, "malformed_archive"),
+    ("application/zip", twice(), 400, "malformed_archive"),
     ("application/x-ndjson", b" " * (3 * 2**20), 413, "too_large"),
 ]
 
