@@ -1,6 +1,6 @@
 """The rule by which a lead holds a heart, fitted on real recordings and on simulated ones without any."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,12 @@ from model.signal.recording import Recording
 from model.signal.spec import InputSpec
 from training.errors import TrainingError
 from training.heartless import FAMILIES, heartless
+from training.sources import open_source
+from training.sources.catalogue import Entry
 
 RATES_HZ = (100.0, 250.0, 360.0, 500.0, 1000.0)
+RARE = ("AF", "AFL", "PACE", "STach", "SB", "SVPB", "PAC", "IAVB", "LBBB", "CRBBB", "LQRSV", "NSIVCB")
+"""Statements that take turns in half of the records, so that the rule loses no rhythm for being seldom."""
 _WORTH = 4.0  # times as much as all heartless leads weigh the real ones, which are to be kept
 
 
@@ -37,13 +41,16 @@ class _Watching(LeadReader):
         return np.zeros(len(rows_mv))
 
 
-def run(bundle: Path, data: Path, *, records: int = 600, simulated: int = 60) -> dict[str, Any]:
+def run(
+    bundle: Path, data: Path, *, source: str | None = None, records: int = 600, simulated: int = 60
+) -> dict[str, Any]:
     """Fit the rule, and count on other recordings how often the shipped one is wrong.
 
     Args:
         bundle: with a graph for any leads.
-        data: a folder of WFDB records that hold a heart.
-        records: how many of them, evenly spread; each is read whole, and one of its leads alone.
+        data: a database, or a folder of WFDB records.
+        source: what database it is, of which the train split alone is read; None for all of a plain folder.
+        records: how many of them; each is read whole, and one of its leads alone.
         simulated: recordings of each heartless family to fit on, and as many to count on.
 
     Returns:
@@ -55,7 +62,7 @@ def run(bundle: Path, data: Path, *, records: int = 600, simulated: int = 60) ->
     """
     opened = read_bundle(bundle)
     engine, spec = LeadEngine(opened), opened.manifest.spec
-    real = list(_recordings(data, records))
+    real = list(_recordings(data, records, source))
     if not real:
         raise TrainingError(f"{data} holds no WFDB record that can be read")
     watching = [_Watching(engine, spec), _Watching(engine, spec)]
@@ -75,17 +82,41 @@ def run(bundle: Path, data: Path, *, records: int = 600, simulated: int = 60) ->
     }
 
 
-def _recordings(data: Path, records: int) -> Iterator[Recording]:
+def _recordings(data: Path, records: int, source: str | None) -> Iterator[Recording]:
     """Some records of a folder, whole and by one of their leads under another name."""
-    headers = sorted(data.rglob("*.hea"))
-    for place in np.unique(np.linspace(0, len(headers) - 1, min(records, len(headers))).astype(int)).tolist():
+    for place, path in enumerate(_chosen(data, records, source)):
         try:
-            recording = read_record(headers[place])
+            recording = read_record(path)
         except EcgError:
             continue
         yield recording
         row = place % len(recording.leads)
         yield Recording(recording.signal_mv[row : row + 1], recording.sampling_hz, ("lead",))
+
+
+def _chosen(data: Path, records: int, source: str | None) -> list[Path]:
+    """Headers of train records, half of them by `RARE`, the others evenly spread; all evenly without a source."""
+    if source is None:
+        return _spread(sorted(data.rglob("*.hea")), records)
+    train = [entry for entry in open_source(source, data).entries if entry.split == "train"]
+    rare = _in_turn(train, records // 2)
+    others = [entry.path for entry in train if entry.path not in set(rare)]
+    return rare + _spread(others, records - len(rare))
+
+
+def _in_turn(entries: Sequence[Entry], count: int) -> list[Path]:
+    """So many records at most, each statement of `RARE` giving its next one in turn."""
+    pools = [[entry.path for entry in entries if key in entry.present] for key in RARE]
+    longest = max(map(len, pools))
+    turns = [pool[turn] for turn in range(longest) for pool in pools if turn < len(pool)]
+    return list(dict.fromkeys(turns))[:count]
+
+
+def _spread(paths: Sequence[Path], count: int) -> list[Path]:
+    if not paths or count <= 0:
+        return []
+    places = np.unique(np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int))
+    return [paths[place] for place in places.tolist()]
 
 
 def _simulated(seed: int, count: int) -> Iterator[Recording]:

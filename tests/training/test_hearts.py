@@ -36,3 +36,20 @@ def test_the_rule_is_fitted_and_its_mistakes_counted(tmp_path: Path) -> None:
 def test_a_folder_without_records_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no WFDB record"):
         run(BUNDLE, tmp_path)
+
+
+def test_of_a_database_the_train_split_alone_is_read_with_rare_rhythms_in_it(tmp_path: Path) -> None:
+    rows = [
+        ("a", "NSR", "train"),
+        ("b", "AFL", "train"),
+        ("c", "AFL", "test"),
+        ("d", "NSR", "val"),
+        ("e", "NSR", "train"),
+    ]
+    table = ["record,superclasses,statements,split", *(f"{name},,{key},{split}" for name, key, split in rows)]
+    (tmp_path / "labels.csv").write_text("\n".join(table) + "\n")
+    for name, _, _ in rows:
+        for file, content in wfdb_record(name, beats()).items():
+            (tmp_path / file).write_bytes(content)
+    assert run(BUNDLE, tmp_path, source="wfdb-folder", records=9, simulated=1)["records"] == 2 * 3
+    assert run(BUNDLE, tmp_path, source="wfdb-folder", records=2, simulated=1)["records"] == 2 * 2
