@@ -41,7 +41,7 @@ class Serving:
         self.telemetry = Telemetry(open_tracing(settings.traces))
         self.guard = build_guard(settings)
         self.admission = Admission(
-            ecgs=settings.queue_ecgs,
+            ecgs=settings.most_ecgs,
             body_bytes=int(settings.queue_mib * MEBIBYTE),
             caller_ecgs=settings.caller_ecgs,
             caller_rate=settings.caller_rate,
@@ -99,7 +99,7 @@ class Serving:
     def at_once(self) -> int:
         """ECGs of batches that are worked on at a time: enough to keep every worker busy, and room for others."""
         limits = batch_limits(self.settings, self.pipeline.reader.engine.device)
-        most = min(self.settings.queue_ecgs // 2, self.settings.caller_ecgs or self.settings.queue_ecgs)
+        most = min(self.settings.most_ecgs // 2, self.settings.caller_ecgs or self.settings.most_ecgs)
         return max(1, min(most, 2 * limits.lanes * limits.windows + usable_cores()))
 
     def load(self) -> None:
@@ -220,7 +220,7 @@ def batch_limits(settings: Settings, device: str) -> BatchLimits:
         lanes=settings.workers or (usable_cores() if on_cpu else 1),
         windows=settings.batch_windows or (1 if on_cpu else CARD_WINDOWS),
         wait_s=settings.batch_wait_ms / 1000,
-        queue_ecgs=settings.queue_ecgs,
+        queue_ecgs=settings.most_ecgs,
         queue_age_s=settings.queue_age_s,
         run_timeout_s=settings.engine_timeout_s,
     )

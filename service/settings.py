@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import model
@@ -20,6 +20,9 @@ MEBIBYTE = 1024 * 1024
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 TOKEN_ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
 """Asymmetric ones: under HS256 whoever can read the public key could sign, and `none` is no signature."""
+
+ECGS_A_CORE = 32
+"""That are let in: of the network that ships a core answers them in 1.7 s, so that a rush is soon over."""
 
 IN_PLAIN_WORDS = "i-accept-unauthenticated-access"
 
@@ -97,8 +100,8 @@ class Settings(BaseSettings):
     batch_wait_ms: NotNegative = 0.0
     """How long a batch waits for company; 0 batches only what is waiting already."""
 
-    queue_ecgs: PositiveInt = 64
-    """Most ECGs in the service at once, being read, waiting or being answered; further ones get a 503."""
+    queue_ecgs: Count = 0
+    """Most ECGs in the service at once, read, waiting or being answered, further ones get a 503; 0 takes 32 a core."""
 
     queue_mib: Positive = 512.0
     """Most MiB of bodies in the service at once; further ones get a 503."""
@@ -212,6 +215,11 @@ class Settings(BaseSettings):
     def token_algorithms(self) -> tuple[str, ...]:
         """The signatures that a token may bear."""
         return names_in(self.oidc_algorithms)
+
+    @property
+    def most_ecgs(self) -> int:
+        """ECGs in the service at once, as many as were set or as this machine's cores soon answer."""
+        return self.queue_ecgs or ECGS_A_CORE * usable_cores()
 
     @property
     def body_bytes(self) -> int:

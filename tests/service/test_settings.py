@@ -75,3 +75,11 @@ def test_the_shipped_bundle_is_found_or_its_absence_said() -> None:
 
 def test_there_is_at_least_one_core() -> None:
     assert usable_cores() >= 1
+
+
+def test_the_queue_grows_with_the_cores_that_drain_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.settings.usable_cores", lambda: 1)
+    one = Settings().most_ecgs
+    monkeypatch.setattr("service.settings.usable_cores", lambda: 4)
+    assert Settings().most_ecgs == 4 * one
+    assert Settings(queue_ecgs=7).most_ecgs == 7
