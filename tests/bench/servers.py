@@ -18,7 +18,7 @@ import psutil
 
 from tests.bench.bare import Cores, pin
 from tests.bench.bodies import Body
-from tests.bench.peers.work import BODY, BUNDLE, PORT, VARIANT, WORKERS
+from tests.bench.peers.work import BODY, BUNDLE, PORT, SERVED, VARIANT, WORKERS
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ROOT / ".venv-bench"
@@ -29,7 +29,7 @@ PEERS = {"LitServe": "litserve", "MLServer": "mlserver", "BentoML": "bentoml"}
 START_S = 120.0
 END_S = 10.0
 MEBIBYTE = 1024 * 1024
-READY = {OURS: "/health/ready", "LitServe": "/health", "MLServer": "/v2/health/ready", "BentoML": "/readyz"}
+READY = {OURS: "/health/ready", "LitServe": "/health", "MLServer": SERVED, "BentoML": "/readyz"}
 
 
 class ServerError(Exception):

@@ -155,4 +155,8 @@ peers' adapters ([tests/bench/peers](tests/bench/peers)) decode, check, preproce
 `model` package, so what differs is the server. Servers are pinned to one core and the callers to another where there
 are two; every server stands still while another is measured; each round measures everything once between two runs of
 the bare loop, and a share is the median over rounds of its rate over the bare loop's of the same round. What an ECG
-costs a core beside the network is the time between two answers less that between two runs of the loop."""
+costs a core beside the network is the time between two answers less that between two runs of the loop.
+
+JSON is the same numbers, read by each server as its own users have it read: by LitServe into a dict, by MLServer as a
+tensor of its V2 protocol, by BentoML as lists that its signature types and pydantic checks, and by the service with the
+decoder of its own. No peer is lent that decoder."""

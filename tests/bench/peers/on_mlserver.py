@@ -4,14 +4,15 @@ import asyncio
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
-from fastapi import Request, Response
+from fastapi import Body, Response
 from mlserver import MLModel, MLServer, ModelSettings, Settings
 from mlserver.codecs import NumpyCodec, StringCodec
 from mlserver.handlers import custom_handler
 from mlserver.types import InferenceRequest, InferenceResponse
 
-from tests.bench.peers.work import PORT, WORKERS, Work
+from tests.bench.peers.work import PORT, SERVED, WORKERS, Work
 
 
 class Ecg(MLModel):  # type: ignore[misc]
@@ -33,9 +34,14 @@ class Ecg(MLModel):  # type: ignore[misc]
         )
 
     @custom_handler(rest_path="/raw")  # type: ignore[untyped-decorator]
-    async def raw(self, request: Request) -> Response:
-        """The answer to a raw body; the handler runs where the server listens."""
-        return Response(self._work.raw(await request.body()), media_type="application/json")
+    async def raw(self, body: Annotated[bytes, Body(media_type="application/octet-stream")]) -> Response:
+        """The answer to a raw body; bytes, since what crosses to a worker is pickled and a request cannot be."""
+        return Response(self._work.raw(body), media_type="application/json")
+
+    @custom_handler(rest_path=SERVED, rest_method="GET")  # type: ignore[untyped-decorator]
+    async def served(self) -> Response:
+        """Says that the routes of the model are there; MLServer calls itself ready before it has loaded any model."""
+        return Response()
 
 
 async def main() -> None:

@@ -21,6 +21,9 @@ BUNDLE, VARIANT, BODY, PORT = "BENCH_BUNDLE", "BENCH_VARIANT", "BENCH_BODY", "BE
 WORKERS = "BENCH_WORKERS"
 """How many processes answer."""
 
+SERVED = "/served"
+"""Where MLServer says that its model is there: its handlers are added by name, and `served` comes after `raw`."""
+
 FINDINGS: frozenset[Part] = frozenset({"findings"})
 
 
