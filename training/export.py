@@ -55,11 +55,13 @@ def run(config: Config, *, start: Path, data: Path, out: Path, waves: Path | Non
         The folder, and the parity of each variant.
 
     Raises:
-        TrainingError: an unusable checkpoint, an unknown variant, an existing folder.
+        TrainingError: an unusable checkpoint, an unknown variant, an existing folder, no val record.
     """
     trained, prepared = read_trained(start), read_prepared(data)
     head = read_wave_head(start, waves)
     rows = prepared.window_rows("val")[:PARITY_RECORDS]
+    if not len(rows):
+        raise TrainingError(f"{data} has no record in the split val, on which a bundle is measured")
     windows = torch.from_numpy(prepared.windows[rows].astype("float32"))
     with whole_folder(out) as folder:
         write_graphs(trained, config.export.variants, folder, head)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -106,6 +107,7 @@ def _meta(source: str, spec: InputSpec, kept: Kept) -> dict[str, Any]:
         "spec_sha256": spec.sha256(),
         "records": len(kept),
         "windows": sum(windows for *_, windows in kept),
+        "sampling_hz": Counter(f"{cut.sampling_hz:g}" for _, cut, _ in kept),
         "splits": {split: sum(entry.split == split for entry, *_ in kept) for split in SPLITS},
         "data_sha256": hash_lines(f"{entry.record} {cut.sha256}" for entry, cut, _ in kept),
         "split_sha256": hash_lines(f"{entry.record} {entry.split}" for entry, *_ in kept),

@@ -1,12 +1,13 @@
 """What a frozen encoder says of every record, computed once and kept on disk."""
 
 import hashlib
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from model.nn.encoder import Encoder
@@ -18,7 +19,7 @@ SLICE = 512  # windows between two writes: what is lost when a run is cut off
 
 
 class Representations:
-    """Mean and standard deviation over the tokens of each window, kept in a file named after data and weights.
+    """Mean and standard deviation over the tokens of each window, in a file named after all that they depend on.
 
     Args:
         encoder: frozen; on the device that computes.
@@ -31,7 +32,7 @@ class Representations:
         self._data = data
         self._windows = WindowStore(data.windows, encoder.embed.weight.device)
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"representations-{_identity(encoder.state_dict(), data)}.npy"
+        path = folder / f"representations-{_identity(encoder, data)}.npy"
         shape = (len(data.windows), 2 * encoder.config.dim)
         if not path.exists():
             _write_empty(path, shape)
@@ -75,8 +76,11 @@ def represent(encoder: Encoder, windows: WindowStore, rows: npt.NDArray[np.integ
     return np.concatenate(parts)
 
 
-def _identity(weights: dict[str, Tensor], data: PreparedSet) -> str:
-    digest = hashlib.sha256(str(data.meta.get("data_sha256", "")).encode())
-    for name in sorted(weights):
-        digest.update(name.encode() + weights[name].cpu().numpy().tobytes())
+def _identity(encoder: Encoder, data: PreparedSet) -> str:
+    """Of all that a representation depends on: the windows in their order, the encoder's rules and its weights."""
+    digest = hashlib.sha256(json.dumps([data.windows.shape, asdict(encoder.config)]).encode())
+    for start in range(0, len(data.windows), SLICE):
+        digest.update(data.windows[start : start + SLICE].tobytes())
+    for name, weight in sorted(encoder.state_dict().items()):
+        digest.update(name.encode() + weight.cpu().numpy().tobytes())
     return digest.hexdigest()[:12]

@@ -97,6 +97,7 @@ def test_hashes_change_with_data_and_splits(database: Path) -> None:
     first = json.loads((prepare(database) / "meta.json").read_text())
     assert first["splits"] == {"train": 2, "val": 1, "test": 1}
     assert first["spec_sha256"] == SPEC.sha256()
+    assert first["sampling_hz"] == {"100": 4}, "records by the rate that they were read at"
     replace_record(database, 1, noise(5))
     run("ptbxl", database, database.parent / "again", processes=1)
     second = json.loads((database.parent / "again/meta.json").read_text())

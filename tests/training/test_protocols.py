@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +98,25 @@ def test_representations_are_computed_once(data: Path, tmp_path: Path) -> None:
     assert sum(seen) == 6
     torch.nn.init.normal_(encoder.embed.weight)
     assert not np.allclose(Representations(encoder, prepared, tmp_path).of(np.array([3, 7])), first)
+
+
+def test_representations_of_other_windows_or_another_mask_are_never_taken(data: Path, tmp_path: Path) -> None:
+    prepared, records = read_prepared(data), np.array([3, 7])
+    encoders = {}
+    for cropa in (True, False):
+        torch.manual_seed(0)
+        encoders[cropa] = Encoder(replace(CONFIG.model.encoder, cropa=cropa))
+    first = Representations(encoders[True], prepared, tmp_path).of(records)
+    others = {
+        "the same records in another order": (encoders[True], replace(prepared, windows=prepared.windows[::-1])),
+        "the same records cut otherwise": (encoders[True], replace(prepared, windows=prepared.windows * np.float16(2))),
+        "the same weights without CroPA": (encoders[False], prepared),
+    }
+    for what, (encoder, windows) in others.items():
+        assert not np.allclose(Representations(encoder, windows, tmp_path).of(records), first), what
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    np.testing.assert_array_equal(Representations(encoders[True], prepared, tmp_path).of(records), first)
+    assert kept == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
 
 
 def test_a_disk_that_is_full_leaves_no_half_of_a_file(

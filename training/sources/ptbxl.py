@@ -18,6 +18,8 @@ PUBLISHED_TABLE = "ptbxl_database.csv"
 PARTIAL_TABLE = "ptbxl_database_partial.csv"
 SHARED_TABLE = "labels.csv"
 SCP_TABLE = "scp_statements.csv"
+# The published records, what is preferred first: a window has 250 Hz, of which 100 Hz records hold nothing above 50.
+COLUMN_OF_RATE = {"records500": "filename_hr", "records100": "filename_lr"}
 
 # SCP-ECG codes of each statement of labels.csv, as the challenge's translation of the published table has them (the two
 # agree on every one of the 5,568 records that both name); axis deviations come from the column heart_axis.
@@ -164,15 +166,15 @@ def _benchmark_keys(table: Path, group: str) -> dict[str, str]:
 
 
 def _published_entries(folder: Path) -> tuple[Entry, ...]:
-    """Records of the official table; everything that its statements can say is known."""
+    """Records of the official table, at 500 Hz where both rates lie; all that its statements can say is known."""
     classes = {
         row[""]: row["diagnostic_class"]
         for row in read_table(folder / SCP_TABLE, ("", "diagnostic", "diagnostic_class"))
         if read_number(row["diagnostic"]) == 1.0
     }
-    column, rate = ("filename_lr", "records100") if (folder / "records100").is_dir() else ("filename_hr", "records500")
-    if not (folder / rate).is_dir():
-        raise TrainingError(f"{folder} has neither records100 nor records500")
+    column = next((column for rate, column in COLUMN_OF_RATE.items() if (folder / rate).is_dir()), None)
+    if column is None:
+        raise TrainingError(f"{folder} has neither {' nor '.join(COLUMN_OF_RATE)}")
     return tuple(
         _published_entry(folder, folder / f"{row[column]}.hea", row, classes)
         for row in _published_rows(folder / PUBLISHED_TABLE)

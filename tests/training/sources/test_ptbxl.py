@@ -72,10 +72,15 @@ def test_the_published_table_gives_the_same_keys(tmp_path: Path) -> None:
     assert found["2"].path == tmp_path / "db/records100/00000/00002_lr.hea"
 
 
-def test_without_the_100_hz_records_the_500_hz_ones_are_read(tmp_path: Path) -> None:
+def test_the_500_hz_records_are_read_wherever_they_lie(tmp_path: Path) -> None:
     folder = write_published(tmp_path / "db", [published(1, "{'NORM': 100.0}", 1)])
-    (folder / "records100").rename(folder / "records500")
+    (folder / "records500").mkdir()
     assert entries(folder)["1"].path == folder / "records500/00000/00001_hr.hea"
+    (folder / "records100").rmdir()
+    assert entries(folder)["1"].path == folder / "records500/00000/00001_hr.hea"
+    (folder / "records500").rmdir()
+    with pytest.raises(TrainingError, match="neither records500 nor records100"):
+        entries(folder)
 
 
 @pytest.mark.parametrize(
