@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.nn.network import DetailAlone, EcgNetwork
 from model.signal.spec import SPEC
-from training.augment import augment, crop
+from training.augment import augment, crop, dice_of_rows
 from training.checkpoint import write_checkpoint
 from training.config import Config
 from training.dataset import PreparedSet, read_prepared, statement_of
@@ -85,8 +85,9 @@ class FinetuneTask:
         """Cross-entropy over the known labels of augmented crops."""
         whole = progress >= 1.0 - self.stage.whole_windows
         patches = SPEC.patches if whole else self.stage.crop_patches
-        windows, start = crop(self.windows.take(rows), patches, random)
-        windows = augment(windows, self.stage, random)
+        dice = dice_of_rows(random, rows)
+        windows, start = crop(self.windows.take(rows), patches, random, dice)
+        windows = augment(windows, self.stage, dice)
         self.network.encoder.requires_grad_(progress >= self.stage.frozen)
         if progress < self.stage.detail_alone:
             logits, _ = self.network.head(None, windows)
@@ -153,6 +154,10 @@ class FinetuneTask:
     def _keep(self, figures: dict[str, float]) -> None:
         state = {"network": self.averaged.module.state_dict(), "keys": list(self.keys)}
         write_checkpoint(self.out / NETWORK, state | {"config": asdict(self.config), "val": figures})
+
+    def weights(self) -> Rows:
+        """What each window weighs in a mean loss: its known labels."""
+        return self.objective.weights(self.labels.numpy())
 
     def rows(self) -> Rows:
         """The train windows that have something to teach."""
@@ -227,5 +232,5 @@ def run(
         task.continue_from(read_trained(start))
     elif start is not None:
         task.start_from(read_encoder(start))
-    train(task, task.rows(), config.finetune, out)
+    train(task, task.rows(), config.finetune, out, weights=task.weights())
     return {"network": str(out / NETWORK), "val": task.best}

@@ -20,7 +20,7 @@ from training.checkpoint import read_checkpoint, write_checkpoint
 from training.config import LoopConfig
 from training.errors import TrainingError
 from training.optim import set_rate
-from training.parallel import average, average_gradients, from_first, process_group, rank, world_size
+from training.parallel import from_first, process_group, rank, sum_gradients, sum_over_processes, world_size
 from training.schedules import warmup_cosine
 from training.throughput import flops_of, peak_flops
 
@@ -45,7 +45,7 @@ class Task(Protocol):
         """With a `base` rate in each group."""
 
     def loss(self, rows: Rows, random: np.random.Generator, progress: float) -> Tensor:
-        """Mean loss of some rows; everything random is drawn from `random`."""
+        """Mean loss of some rows of a batch; everything random is drawn from `random`, alike in all parts of it."""
 
     def after_step(self, progress: float) -> None:
         """Called once after every optimiser step."""
@@ -60,8 +60,11 @@ class Task(Protocol):
         """Take up a state."""
 
 
-def train(task: Task, rows: Rows, config: LoopConfig, out: Path) -> None:
+def train(task: Task, rows: Rows, config: LoopConfig, out: Path, *, weights: Rows | None = None) -> None:
     """Run a task to its end, resuming from the checkpoint in `out` where there is one.
+
+    A batch has the gradient of its mean loss however many processes and parts it is spread over: each part's mean
+    counts by the `weights` of its rows, which are indices into it, such as their known labels; by their number without.
 
     Batches and random draws depend on the seed and the step alone, so that a resumed run continues bit for bit on the
     CPU; a run with `minutes` follows the clock and does not. SIGTERM to any of the processes ends it after a step, with
@@ -76,7 +79,7 @@ def train(task: Task, rows: Rows, config: LoopConfig, out: Path) -> None:
     with process_group(task.device), _ending() as asked:
         if (parts := config.accumulation * world_size()) > config.batch_size:
             raise TrainingError(f"a batch of {config.batch_size} cannot be split into {parts} parts")
-        _Run(task, rows, config, out).to_its_end(asked)
+        _Run(task, rows, config, out, weights).to_its_end(asked)
 
 
 @dataclass
@@ -87,6 +90,7 @@ class _Run:
     rows: Rows
     config: LoopConfig
     out: Path
+    weights: Rows | None
     step: int = 0
     before_s: float = 0.0
     losses: list[float] = field(default_factory=list)
@@ -130,26 +134,26 @@ class _Run:
 
     def _agreed(self, asked: list[int]) -> bool:
         """Whether any process was asked to end: all end after the same step, or one would wait for the other."""
-        return average(float(bool(asked)), self.task.device) > 0.0
+        return sum_over_processes(float(bool(asked)), self.task.device) > 0.0
 
     def _optimise(self, progress: float) -> float:
         """One optimiser step over this process's share of a batch; returns the mean loss over all processes."""
         set_rate(self.task.optimizer, warmup_cosine(progress, warmup=self.config.warmup))
         self.task.network.train()
         self.task.optimizer.zero_grad(set_to_none=True)
-        parts = np.array_split(self._batch()[rank() :: world_size()], self.config.accumulation)
+        batch = self._batch()
         total = 0.0
-        for number, part in enumerate(parts):
-            random = np.random.default_rng([self.config.seed, 2, self.step, number])
+        for number, part in enumerate(np.array_split(batch[rank() :: world_size()], self.config.accumulation)):
+            random = np.random.default_rng([self.config.seed, 2, self.step])
             torch.manual_seed(_torch_seed(self.config.seed, 3, self.step, number, rank()))  # what dropout draws from
             with _autocast(self.task.device, self.config.precision):
-                loss = self.task.loss(part, random, progress) / len(parts)
+                loss = self.task.loss(part, random, progress) * self._weight(part) / max(1, self._weight(batch))
             torch.autograd.backward(loss)
             total += loss.item()
-        mean = average(total, self.task.device)
+        mean = sum_over_processes(total, self.task.device)
         if not math.isfinite(mean):
             raise TrainingError(f"the loss of step {self.step + 1} is {mean}; a lower rate may help")
-        average_gradients(_parameters(self.task.optimizer))
+        sum_gradients(_parameters(self.task.optimizer))
         if self.config.clip:
             nn.utils.clip_grad_norm_(_parameters(self.task.optimizer), self.config.clip)
         self.task.optimizer.step()
@@ -161,6 +165,10 @@ class _Run:
         epoch, within = divmod(self.step, self.per_epoch)
         order = np.random.default_rng([self.config.seed, 1, epoch]).permutation(self.rows)
         return order[within * self.config.batch_size : (within + 1) * self.config.batch_size]
+
+    def _weight(self, rows: Rows) -> int:
+        """What some rows weigh in the mean loss of a batch."""
+        return len(rows) if self.weights is None else int(self.weights[rows].sum())
 
     def _log(self, progress: float) -> float:
         """Append a line on the steps since the last one; returns their mean loss."""

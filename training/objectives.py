@@ -20,12 +20,14 @@ class Objective:
     """One reading of the labels (R, C) of 1, 0 and -1 for unknown.
 
     Attributes:
-        loss: of logits (B, C) and labels (B, C).
+        loss: a weighted mean over records, of logits (B, C) and labels (B, C).
+        weights: (R,) what each record weighs in that mean.
         scores: what orders records, from logits (R, C).
         usable: (R,) the records that it is about.
     """
 
     loss: Callable[[Tensor, Tensor], Tensor]
+    weights: Callable[[Labels], npt.NDArray[np.int64]]
     scores: Callable[[Floats], Floats]
     usable: Callable[[Labels], npt.NDArray[np.bool_]]
 
@@ -44,15 +46,29 @@ def one_class_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return (losses * one).sum() / one.sum().clamp(min=1)
 
 
+def _known(labels: Labels) -> npt.NDArray[np.int64]:
+    return np.asarray((labels >= 0).sum(axis=1))
+
+
 def _one_class(labels: Labels) -> npt.NDArray[np.bool_]:
     return np.asarray((labels == 1).sum(axis=1) == 1)
 
 
 def _any_known(labels: Labels) -> npt.NDArray[np.bool_]:
-    return np.asarray((labels >= 0).any(axis=1))
+    return _known(labels) > 0
 
 
 OBJECTIVES: dict[Protocol, Objective] = {
-    "multi-label": Objective(masked_bce, lambda logits: logits, _any_known),
-    "multi-class": Objective(one_class_cross_entropy, lambda logits: np.asarray(softmax(logits, axis=1)), _one_class),
+    "multi-label": Objective(
+        loss=masked_bce,
+        weights=_known,
+        scores=lambda logits: logits,
+        usable=_any_known,
+    ),
+    "multi-class": Objective(
+        loss=one_class_cross_entropy,
+        weights=lambda labels: _one_class(labels).astype(np.int64),
+        scores=lambda logits: np.asarray(softmax(logits, axis=1)),
+        usable=_one_class,
+    ),
 }

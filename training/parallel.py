@@ -32,22 +32,21 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def average_gradients(parameters: Iterable[Tensor]) -> None:
-    """The mean over processes of every gradient, in place."""
+def sum_gradients(parameters: Iterable[Tensor]) -> None:
+    """The sum over processes of every gradient, in place."""
     if world_size() > 1:
         for parameter in parameters:
             if parameter.grad is not None:
                 dist.all_reduce(parameter.grad)
-                parameter.grad /= world_size()
 
 
-def average(value: float, device: torch.device) -> float:
-    """The mean over processes of a number."""
+def sum_over_processes(value: float, device: torch.device) -> float:
+    """The sum over processes of a number."""
     if world_size() == 1:
         return value
     total = torch.tensor(value, dtype=torch.float32, device=device)
     dist.all_reduce(total)
-    return float(total) / world_size()
+    return float(total)
 
 
 def from_first(value: float, device: torch.device) -> float:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.signal.spec import SPEC
-from training.augment import augment, crop
+from training.augment import augment, crop, dice_of_rows
 from training.checkpoint import write_checkpoint
 from training.config import Config
 from training.dataset import PreparedSet, read_prepared
@@ -46,8 +46,9 @@ class PretrainTask:
 
     def loss(self, rows: Rows, random: np.random.Generator, progress: float) -> Tensor:  # noqa: ARG002
         """Smooth L1 between predicted and target representations of the patches that one mask hides."""
-        windows, start = crop(self.windows.take(rows), self.stage.crop_patches, random)
-        windows = augment(windows, self.stage, random)
+        dice = dice_of_rows(random, rows)
+        windows, start = crop(self.windows.take(rows), self.stage.crop_patches, random, dice)
+        windows = augment(windows, self.stage, dice)
         hidden = draw_mask(self.stage.masking, windows.shape[-1] // SPEC.patch_samples, random)
         visible_at, hidden_at = (torch.from_numpy(np.flatnonzero(one)).to(self.device) for one in (~hidden, hidden))
         predicted, target = self.network(windows, visible_at, hidden_at, start)

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.test_loop import losses, run_pair
 from training.config import Config, ModelConfig
 from training.dataset import PreparedSet
 from training.errors import TrainingError
 from training.finetune import FinetuneTask, run
+from training.loop import train
 from training.objectives import masked_bce, one_class_cross_entropy
 from training.state import Trained
 
@@ -35,8 +37,8 @@ def _data() -> PreparedSet:
     )
 
 
-def _task(tmp_path: Path, **settings: object) -> FinetuneTask:
-    config = Config(model=ModelConfig(dim=16, depth=1, heads=2))
+def _task(tmp_path: Path, *, detail: bool = True, **settings: object) -> FinetuneTask:
+    config = Config(model=ModelConfig(dim=16, depth=1, heads=2, detail=detail))
     config = replace(config, finetune=replace(config.finetune, **settings))  # type: ignore[arg-type]
     return FinetuneTask(config, _data(), KEYS, tmp_path, torch.device("cpu"))
 
@@ -49,6 +51,35 @@ def test_a_checkpoint_goes_on_with_the_data_that_it_is_of(tmp_path: Path) -> Non
     relabelled = replace(task.data, labels=1 - task.data.labels.clip(0))
     with pytest.raises(ValueError, match="other data"):
         FinetuneTask(task.config, relabelled, KEYS, tmp_path, torch.device("cpu")).load_state(state)
+
+
+PAIR = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from tests.training.test_finetune import tuned
+tuned(Path(sys.argv[1]))
+"""
+
+
+def tuned(out: Path, **settings: object) -> list[float]:
+    """Losses by epoch of augmented windows with more and fewer known labels; without statistics over a batch."""
+    changes = {"lead_dropout": 0.3, "amplitude": 0.3, "wander_mv": 0.3, "noise_mv": 0.3, "crop_patches": 25}
+    schedule = {"epochs": 4, "batch_size": 6, "detail_alone": 0.0, "frozen": 0.0, "whole_windows": 0.0, "dropout": 0.0}
+    task = _task(out, detail=False, **changes, **schedule, **settings)
+    train(task, np.arange(12), task.stage, out, weights=task.weights())
+    return losses(out)
+
+
+@pytest.mark.parametrize("protocol", ["multi-label", "multi-class"])
+def test_a_batch_in_parts_teaches_what_the_whole_does(tmp_path: Path, protocol: str) -> None:
+    whole, parts = (tuned(tmp_path / str(n), protocol=protocol, accumulation=n) for n in (1, 4))
+    assert parts == pytest.approx(whole, rel=1e-4)
+
+
+def test_two_processes_fine_tune_as_one(tmp_path: Path) -> None:
+    assert run_pair(tmp_path / "pair", script=PAIR) == [0, 0]
+    assert losses(tmp_path / "pair") == pytest.approx(tuned(tmp_path / "one"), rel=1e-4)
 
 
 def test_unknown_labels_have_no_say() -> None:

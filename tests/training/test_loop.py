@@ -143,6 +143,21 @@ def test_accumulation_does_not_change_the_step(tmp_path: Path) -> None:
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*ends, strict=True))
 
 
+def test_parts_count_by_what_their_rows_weigh(tmp_path: Path) -> None:
+    weights = np.arange(64) % 5
+
+    class Weighed(Line):
+        def loss(self, rows: Rows, random: np.random.Generator, progress: float) -> Tensor:
+            x, weight = (torch.from_numpy(one.astype(np.float32))[:, None] for one in (rows / 64, weights[rows]))
+            loss: Tensor = (weight * (self.network(x) - 3 * x).square()).sum() / weight.sum().clamp(min=1)
+            return loss
+
+    for parts in (1, 3, 8):
+        config = LoopConfig(epochs=2, batch_size=8, accumulation=parts)
+        train(Weighed(), np.arange(64), config, tmp_path / str(parts), weights=weights)
+        assert losses(tmp_path / str(parts)) == pytest.approx(losses(tmp_path / "1"), rel=1e-5)
+
+
 def test_a_batch_larger_than_the_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="batch of 8"):
         train(Line(), np.arange(7), CONFIG, tmp_path)
@@ -176,6 +191,11 @@ def test_what_is_no_checkpoint_is_said_in_one_line(tmp_path: Path) -> None:
             read_checkpoint(tmp_path / name)
 
 
+def losses(out: Path) -> list[float]:
+    """What the log of a run says of its epochs."""
+    return [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines()]
+
+
 PAIR = """
 import os, sys
 from pathlib import Path
@@ -187,7 +207,7 @@ train(Line(stop_at=int(sys.argv[3]) * int(os.environ["RANK"])), np.arange(64), C
 """
 
 
-def run_pair(out: Path, *, stop_at: int = 0) -> list[int]:
+def run_pair(out: Path, *, script: str = PAIR, stop_at: int = 0) -> list[int]:
     """Exit statuses of two processes that train together; the second may be asked to end after some steps."""
     root = Path(__file__).parents[2]
     with socket.socket() as free:
@@ -195,7 +215,7 @@ def run_pair(out: Path, *, stop_at: int = 0) -> list[int]:
         port = free.getsockname()[1]
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", PAIR, str(out), str(root), str(stop_at)],
+            [sys.executable, "-c", script, str(out), str(root), str(stop_at)],
             env=os.environ
             | {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
             | {"OMP_NUM_THREADS": "1"},
@@ -216,8 +236,4 @@ def test_of_two_processes_that_one_is_asked_to_end_both_do(tmp_path: Path) -> No
 def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     assert run_pair(tmp_path / "pair") == [0, 0]
     train(Line(), np.arange(64), CONFIG, tmp_path / "one")
-    pair, one = (
-        [json.loads(line)["loss"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
-        for name in ("pair", "one")
-    )
-    assert pair == pytest.approx(one, rel=1e-4)
+    assert losses(tmp_path / "pair") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
