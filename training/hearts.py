@@ -1,6 +1,6 @@
 """The rule by which a lead holds a heart, fitted on real recordings and on simulated ones without any."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +10,20 @@ from sklearn.linear_model import LogisticRegression
 
 from model.bundle import read_bundle
 from model.engine import LeadEngine
-from model.errors import EcgError
-from model.files import read_record
 from model.lead_reader import LeadReader
+from model.nn.waves import limb_mix
 from model.reading.heart import LOGIT, evidence
 from model.reading.spans import Floats, Spans
+from model.signal.leads import STANDARD_LEADS
 from model.signal.recording import Recording
-from model.signal.spec import InputSpec
+from model.signal.spec import SPEC, InputSpec
+from training.dataset import PreparedSet, read_prepared
 from training.errors import TrainingError
 from training.heartless import FAMILIES, heartless
-from training.sources import open_source
-from training.sources.catalogue import Entry
 
+RARE = ("AF", "AFL", "PACE", "STach", "SB", "SVPB", "PAC", "LBBB", "CRBBB", "LQRSV")
+"""What makes the beats of a heart unlike, fast, slow or small: half of the records have one of these."""
 RATES_HZ = (100.0, 250.0, 360.0, 500.0, 1000.0)
-RARE = ("AF", "AFL", "PACE", "STach", "SB", "SVPB", "PAC", "IAVB", "LBBB", "CRBBB", "LQRSV", "NSIVCB")
-"""Statements that take turns in half of the records, so that the rule loses no rhythm for being seldom."""
 _WORTH = 4.0  # times as much as all heartless leads weigh the real ones, which are to be kept
 
 
@@ -41,82 +40,65 @@ class _Watching(LeadReader):
         return np.zeros(len(rows_mv))
 
 
-def run(
-    bundle: Path, data: Path, *, source: str | None = None, records: int = 600, simulated: int = 60
-) -> dict[str, Any]:
+def run(bundle: Path, data: Path, *, records: int = 600, simulated: int = 60) -> dict[str, Any]:
     """Fit the rule, and count on other recordings how often the shipped one is wrong.
 
     Args:
         bundle: with a graph for any leads.
-        data: a database, or a folder of WFDB records.
-        source: what database it is, of which the train split alone is read; None for all of a plain folder.
-        records: how many of them; each is read whole, and one of its leads alone.
+        data: prepared folder; the rule is fitted on its train split and its mistakes are counted on val.
+        records: how many of each split, half of them of rare rhythms and shapes where there are enough; each is read
+            whole, and one of its leads alone.
         simulated: recordings of each heartless family to fit on, and as many to count on.
 
     Returns:
-        `fitted` and `shipped` coefficients, and what the shipped rule says: `with_heart`, of records, and
-        `without_heart`, of heartless recordings of one, two and twelve leads, are those with waves.
+        `fitted` and `shipped` coefficients, and what the shipped rule says: `with_heart`, of records, `alone`, of their
+        single leads, and `without_heart`, of heartless recordings of one, two and twelve leads, are those with waves.
 
     Raises:
-        TrainingError: no record.
+        TrainingError: no record in either split.
     """
     opened = read_bundle(bundle)
     engine, spec = LeadEngine(opened), opened.manifest.spec
-    real = list(_recordings(data, records, source))
-    if not real:
-        raise TrainingError(f"{data} holds no WFDB record that can be read")
+    prepared = read_prepared(data)
+    learnt, others = (list(_recordings(prepared, split, records)) for split in ("train", "val"))
+    if not (learnt and others):
+        raise TrainingError(f"{data} has no record in its train or in its val split")
     watching = [_Watching(engine, spec), _Watching(engine, spec)]
-    for reader, recordings in zip(watching, (real, _simulated(0, simulated)), strict=True):
+    for reader, recordings in zip(watching, (learnt, _simulated(0, simulated)), strict=True):
         for recording in recordings:
             reader.waves(recording)
     hearts, none = (np.concatenate(reader.seen) for reader in watching)
     shipped = LeadReader(engine, spec)
-    others = list(_simulated(simulated, simulated))
+    heartless_others = list(_simulated(simulated, simulated))
+    whole, alone = ([any(shipped.waves(one).values()) for one in some] for some in (others[::2], others[1::2]))
     return {
         "fitted": _fitted(hearts, none),
         "shipped": list(LOGIT),
-        "with_heart": float(np.mean([any(shipped.waves(one).values()) for one in real])),
-        "without_heart": sum(any(shipped.waves(one).values()) for one in others),
-        "simulated": len(others),
-        "records": len(real),
+        "with_heart": float(np.mean(whole)),
+        "alone": float(np.mean(alone)),
+        "without_heart": sum(any(shipped.waves(one).values()) for one in heartless_others),
+        "simulated": len(heartless_others),
+        "records": len(whole),
     }
 
 
-def _recordings(data: Path, records: int, source: str | None) -> Iterator[Recording]:
-    """Some records of a folder, whole and by one of their leads under another name."""
-    for place, path in enumerate(_chosen(data, records, source)):
-        try:
-            recording = read_record(path)
-        except EcgError:
-            continue
-        yield recording
-        row = place % len(recording.leads)
-        yield Recording(recording.signal_mv[row : row + 1], recording.sampling_hz, ("lead",))
+def _recordings(prepared: PreparedSet, split: str, records: int) -> Iterator[Recording]:
+    """Some records of a split, each whole and then by one of its leads under another name."""
+    rare = (prepared.labels_of(RARE) == 1).any(axis=1)[prepared.window_record]
+    chosen = (prepared.splits == split)[prepared.window_record]
+    of_either = [_spread(np.flatnonzero(chosen & kind), records // 2) for kind in (rare, ~rare)]
+    for row in np.sort(np.concatenate(of_either)).tolist():
+        signal_mv = limb_mix().numpy() @ prepared.windows[row].astype(np.float32)
+        yield Recording(signal_mv, SPEC.sampling_hz, STANDARD_LEADS)
+        lead = row % len(STANDARD_LEADS)
+        yield Recording(signal_mv[lead : lead + 1], SPEC.sampling_hz, ("lead",))
 
 
-def _chosen(data: Path, records: int, source: str | None) -> list[Path]:
-    """Headers of train records, half of them by `RARE`, the others evenly spread; all evenly without a source."""
-    if source is None:
-        return _spread(sorted(data.rglob("*.hea")), records)
-    train = [entry for entry in open_source(source, data).entries if entry.split == "train"]
-    rare = _in_turn(train, records // 2)
-    others = [entry.path for entry in train if entry.path not in set(rare)]
-    return rare + _spread(others, records - len(rare))
-
-
-def _in_turn(entries: Sequence[Entry], count: int) -> list[Path]:
-    """So many records at most, each statement of `RARE` giving its next one in turn."""
-    pools = [[entry.path for entry in entries if key in entry.present] for key in RARE]
-    longest = max(map(len, pools))
-    turns = [pool[turn] for turn in range(longest) for pool in pools if turn < len(pool)]
-    return list(dict.fromkeys(turns))[:count]
-
-
-def _spread(paths: Sequence[Path], count: int) -> list[Path]:
-    if not paths or count <= 0:
-        return []
-    places = np.unique(np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int))
-    return [paths[place] for place in places.tolist()]
+def _spread(rows: npt.NDArray[np.intp], wanted: int) -> npt.NDArray[np.intp]:
+    """So many of some rows, evenly from the first to the last."""
+    if len(rows) == 0:
+        return rows
+    return np.unique(rows[np.linspace(0, len(rows) - 1, min(wanted, len(rows))).astype(int)])
 
 
 def _simulated(seed: int, count: int) -> Iterator[Recording]:

@@ -1,7 +1,7 @@
 """Whether what the network takes for beats is a heart's, lead by lead.
 
-Noise and tones now and then look like a beat to a network. A heart's beats are many, and the network is sure of them;
-they look like one another, come back to the level where they began, and are followed by T waves. How likely a lead of
+Noise and tones now and then look like a beat to a network. Of a heart's beats the network is sure; they look like one
+another, come back to the level where they began, and are followed by T waves. How likely a lead of
 ten seconds is to hold a heart is a logistic rule over these five; leads and windows speak for each other.
 """
 
@@ -14,7 +14,7 @@ from model.reading.spans import QRS, Floats, Ints, Spans, T, within
 
 Signals = npt.NDArray[np.float32]
 
-FEWEST_BEATS = 3  # in ten seconds, 18 a minute
+FEWEST_BEATS = 2  # in ten seconds, 12 a minute; with one there is none that it could look like
 SHAPE_MS, SHIFT_MS = 60.0, 16.0  # to either side of the middle of a QRS; how far two may be shifted to match
 LEVEL_MS = (8.0, 28.0)  # before the onset and after the offset
 FEW, HALF = 0.25, 0.5  # of a beat's fellows

@@ -74,3 +74,11 @@ def test_a_heart_has_waves(any_leads: LeadReader, leads: int) -> None:
     plain = beats()
     found = any_leads.waves(Recording(plain.signal_mv[:leads], plain.sampling_hz, STANDARD_LEADS[:leads]))
     assert all(sum(wave.wave == "QRS" for wave in waves) >= 11 for waves in found.values())
+
+
+@pytest.mark.parametrize("leads", [1, 12])
+def test_a_slow_heart_has_waves_from_its_second_beat_on(any_leads: LeadReader, leads: int) -> None:
+    for peaks_ms, found in (([2000.0, 7000.0], 2), ([5000.0], 0)):
+        slow = beats(peaks_ms=np.array(peaks_ms))
+        waves = any_leads.waves(Recording(slow.signal_mv[:leads], slow.sampling_hz, STANDARD_LEADS[:leads]))
+        assert [sum(wave.wave == "QRS" for wave in lead) for lead in waves.values()] == [found] * leads

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 import model
+from model.signal.preprocess import preprocess
+from model.signal.spec import SPEC
 from tests.model.synthetic import beats
+from training.dataset import PreparedSet
 from training.errors import TrainingError
 from training.heartless import FAMILIES, heartless
 from training.hearts import run
-from training.sources.simulated import wfdb_record
 
 BUNDLE = Path(model.__file__).parent / "bundles" / "ecg-jepa-nano"
 
@@ -24,32 +26,36 @@ def test_every_family_is_finite_and_the_same_for_a_seed(family: str) -> None:
         np.testing.assert_array_equal(drawn[0], drawn[1])
 
 
-def test_the_rule_is_fitted_and_its_mistakes_counted(tmp_path: Path) -> None:
-    for name, content in wfdb_record("r", beats()).items():
-        (tmp_path / name).write_bytes(content)
-    figures = run(BUNDLE, tmp_path, simulated=6)
+def prepared(split: str = "val") -> PreparedSet:
+    """Two simulated hearts in train and two in another split."""
+    heart = preprocess(beats(), SPEC).signal_mv[0]
+    windows = np.stack([heart, 0.6 * heart, heart, 0.6 * heart]).astype(np.float16)
+    nothing = np.full(4, "")
+    return PreparedSet(
+        folder=Path("simulated"),
+        windows=windows,
+        window_record=np.arange(4, dtype=np.int32),
+        labels=np.array([[1], [0], [1], [0]], dtype=np.int8),
+        keys=("AF",),
+        records=tuple("abcd"),
+        hashes=tuple("abcd"),
+        splits=np.array(["train", "train", split, split]),
+        patients=nothing,
+        ages=np.zeros(4, dtype=np.float32),
+        sexes=nothing,
+        meta={},
+    )
+
+
+def test_the_rule_is_fitted_and_its_mistakes_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.hearts.read_prepared", lambda _: prepared())
+    figures = run(BUNDLE, Path("simulated"), simulated=6)
     assert len(figures["fitted"]) == len(figures["shipped"])
-    assert figures["with_heart"] == 1.0
+    assert (figures["records"], figures["with_heart"], figures["alone"]) == (2, 1.0, 1.0)
     assert figures["without_heart"] <= 0.02 * figures["simulated"]
 
 
-def test_a_folder_without_records_is_said(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="no WFDB record"):
-        run(BUNDLE, tmp_path)
-
-
-def test_of_a_database_the_train_split_alone_is_read_with_rare_rhythms_in_it(tmp_path: Path) -> None:
-    rows = [
-        ("a", "NSR", "train"),
-        ("b", "AFL", "train"),
-        ("c", "AFL", "test"),
-        ("d", "NSR", "val"),
-        ("e", "NSR", "train"),
-    ]
-    table = ["record,superclasses,statements,split", *(f"{name},,{key},{split}" for name, key, split in rows)]
-    (tmp_path / "labels.csv").write_text("\n".join(table) + "\n")
-    for name, _, _ in rows:
-        for file, content in wfdb_record(name, beats()).items():
-            (tmp_path / file).write_bytes(content)
-    assert run(BUNDLE, tmp_path, source="wfdb-folder", records=9, simulated=1)["records"] == 2 * 3
-    assert run(BUNDLE, tmp_path, source="wfdb-folder", records=2, simulated=1)["records"] == 2 * 2
+def test_a_rule_is_not_judged_on_what_it_was_fitted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.hearts.read_prepared", lambda _: prepared("test"))
+    with pytest.raises(TrainingError, match="no record in its train or in its val"):
+        run(BUNDLE, Path("simulated"))
