@@ -44,7 +44,8 @@ def run(config: Config, *, start: Path, data: Path, out: Path, waves: Path | Non
     """Write a bundle from a fine-tuned checkpoint.
 
     Args:
-        config: name, version and variants of the bundle.
+        config: name, version and variants of the bundle; with `waves`, also the settings that its head was trained with,
+            which the manifest keeps.
         start: the checkpoint, or a bundle to export anew.
         data: the prepared folder it was trained on; parity is measured on its val records.
         out: folder of the bundle; must not exist yet.
@@ -59,6 +60,8 @@ def run(config: Config, *, start: Path, data: Path, out: Path, waves: Path | Non
     """
     trained, prepared = read_trained(start), read_prepared(data)
     head = read_wave_head(start, waves)
+    if waves is not None:
+        trained = replace(trained, config=replace(trained.config, waves=config.waves))
     rows = prepared.window_rows("val")[:PARITY_RECORDS]
     if not len(rows):
         raise TrainingError(f"{data} has no record in the split val, on which a bundle is measured")
