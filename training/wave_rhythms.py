@@ -51,11 +51,8 @@ def read_rhythms(prepared: PreparedSet) -> Rhythms:
     rows = rhythm_records(prepared, "train")
     if not (len(rows["sinus rhythm"]) and len(rows["fibrillation"])):
         raise TrainingError(f"{prepared.folder} has no records with and without fibrillation in its train split")
-    with_p, without_p = (
-        tuple(rows[name] for name in names if len(rows[name]))
-        for names in (("sinus rhythm", "sinus tachycardia"), ("fibrillation", "flutter"))
-    )
-    return Rhythms(prepared.windows, with_p, without_p)
+    with_p = tuple(rows[name] for name in ("sinus rhythm", "sinus tachycardia") if len(rows[name]))
+    return Rhythms(prepared.windows, with_p, (np.concatenate([rows["fibrillation"], rows["flutter"]]),))
 
 
 def rhythm_records(prepared: PreparedSet, split: str) -> dict[str, npt.NDArray[np.intp]]:
@@ -106,13 +103,14 @@ def taught(piece: Cut, logits: Tensor, distance: Tensor, without_p: Tensor) -> C
         piece: the clean stretch.
         logits: (B, class, L, frame) of the teacher.
         distance: (B, 2, L, frame) of the teacher.
-        without_p: bool (B,); there P becomes nothing, and so does every doubt between the two. In the others what
-            stands before a QRS without P is unknown.
+        without_p: bool (B,); there P becomes nothing, and so does every doubt between the two, but none that a QRS or
+            T has a part in. In the others what stands before a QRS without P is unknown.
     """
-    probability, label = logits.softmax(dim=1).max(dim=1)
+    chances = logits.softmax(dim=1)
+    probability, label = chances.max(dim=1)
     rhythm = without_p[:, None, None]
     beside_p = F.max_pool1d((label == _P).float(), 2 * _REACH_FRAMES + 1, 1, _REACH_FRAMES) > 0
-    bare = rhythm & ((label == _P) | (label == _NONE))
+    bare = rhythm & (chances[:, _NONE] + chances[:, _P] > SURE)
     known = torch.where((probability > SURE) & ~(~rhythm & _before_bare_qrs(label)), label, UNKNOWN)
     near = (distance.abs() <= 1.0) & ~(rhythm & beside_p).unsqueeze(1)
     return Cut(piece.ecg, torch.where(bare, _NONE, known), torch.where(near, distance, FAR_S))

@@ -169,7 +169,8 @@ def wave_loss(logits: Tensor, distance: Tensor, batch: Cut) -> Tensor:
         batch: what is true.
     """
     known = batch.label != UNKNOWN
-    of_class = F.cross_entropy(logits, torch.where(known, batch.label, -100))
+    of_class = F.cross_entropy(logits, torch.where(known, batch.label, -100), reduction="sum")
+    of_class = of_class / known.sum().clamp(min=1)
     near = known.unsqueeze(1) & (batch.distance.abs() <= 1.0)
     of_distance = ((distance - batch.distance).abs() * near).sum() / near.sum().clamp(min=1)
     return of_class + _DISTANCE_WEIGHT * of_distance

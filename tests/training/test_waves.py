@@ -93,6 +93,12 @@ def test_what_is_unknown_teaches_nothing() -> None:
     assert distance.grad[0, :, 1].abs().sum() == 0
 
 
+def test_a_batch_of_which_nothing_is_known_has_a_loss_of_zero() -> None:
+    label = torch.full((1, 2, 6), UNKNOWN)
+    piece = Cut(torch.zeros(1), label, torch.zeros(1, 2, 2, 6))
+    assert wave_loss(torch.randn(1, 4, 2, 6), torch.randn(1, 2, 2, 6), piece) == 0.0
+
+
 def test_every_record_is_kept_back_once() -> None:
     parts = list(folds(17))
     assert len(parts) == FOLDS
@@ -111,12 +117,14 @@ def test_fibrillation_is_taught_to_have_no_p_and_only_what_is_sure_counts() -> N
     logits = torch.zeros(2, 4, 1, 40)
     logits[:, 1, :, 10:20] = 9.0  # surely P
     logits[:, 2, :, 30:35] = 9.0  # surely QRS
+    logits[:, 0, :, 36:] = 0.5
     piece = Cut(torch.zeros(2, 1, 80), torch.full((2, 1, 40), UNKNOWN), torch.zeros(2, 2, 1, 40))
     marked = taught(piece, logits, torch.zeros(2, 2, 1, 40), torch.tensor([True, False]))
     assert marked.label[0, 0, 12] == 0
     assert marked.label[1, 0, 12] == 1
+    assert (marked.label[:, 0, 36:] == UNKNOWN).all(), "nothing is only the likeliest of four"
     assert (marked.label[:, 0, 32] == 2).all()
-    assert marked.label[1, 0, 0] == UNKNOWN
+    assert (marked.label[:, 0, 0] == UNKNOWN).all()
     assert (marked.distance[0, :, 0, 8].abs() > 1).all()
     assert (marked.distance[1, :, 0, 8].abs() <= 1).all()
 
