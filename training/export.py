@@ -44,8 +44,7 @@ def run(config: Config, *, start: Path, data: Path, out: Path, waves: Path | Non
     """Write a bundle from a fine-tuned checkpoint.
 
     Args:
-        config: name, version and variants of the bundle; with `waves`, also the settings that its head was trained with,
-            which the manifest keeps.
+        config: name, version and variants of the bundle; with `waves` also how its head was trained, for the manifest.
         start: the checkpoint, or a bundle to export anew.
         data: the prepared folder it was trained on; parity is measured on its val records.
         out: folder of the bundle; must not exist yet.
