@@ -65,7 +65,15 @@ tuned(Path(sys.argv[1]))
 def tuned(out: Path, **settings: object) -> list[float]:
     """Losses by epoch of augmented windows with more and fewer known labels; without statistics over a batch."""
     changes = {"lead_dropout": 0.3, "amplitude": 0.3, "wander_mv": 0.3, "noise_mv": 0.3, "crop_patches": 25}
-    schedule = {"epochs": 4, "batch_size": 6, "detail_alone": 0.0, "frozen": 0.0, "whole_windows": 0.0, "dropout": 0.0}
+    schedule = {
+        "epochs": 4,
+        "batch_size": 6,
+        "detail_alone": 0.0,
+        "frozen": 0.0,
+        "whole_windows": 0.0,
+        "dropout": 0.0,
+        "rate": 0.02,
+    }
     task = _task(out, detail=False, **changes, **schedule, **settings)
     train(task, np.arange(12), task.stage, out, weights=task.weights())
     return losses(out)
