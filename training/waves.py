@@ -92,7 +92,8 @@ class WaveTask:
 
     def loss(self, rows: Rows, random: np.random.Generator, progress: float) -> Tensor:
         """Cross entropy of the class, and L1 of the distance where a boundary is near."""
-        draw = torch.Generator().manual_seed(int(random.integers(2**62)))
+        own_dice = np.random.default_rng([int(random.integers(2**62)), int(rows[0])])  # parts of a batch draw their own
+        draw = torch.Generator().manual_seed(int(own_dice.integers(2**62)))
         own = self._rhythms is not None and progress > _TEACHER_FROM and bool(torch.rand((), generator=draw) < 0.5)
         piece = self._self_taught(len(rows), draw) if own else cut(self._picked(rows, draw), _CUT_SAMPLES, draw)
         batch = self._here(change(piece, draw))

@@ -93,6 +93,15 @@ def test_what_is_unknown_teaches_nothing() -> None:
     assert distance.grad[0, :, 1].abs().sum() == 0
 
 
+def test_two_parts_of_a_batch_are_changed_each_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+    monkeypatch.setattr("training.waves.change", lambda piece, draw: seeds.append(draw.initial_seed()) or piece)
+    task = WaveTask(Material(wave_set()), QUICK)
+    for rows in ([0, 1], [2, 3], [0, 1]):
+        task.loss(np.array(rows), np.random.default_rng(5), 0.0)
+    assert seeds[0] == seeds[2] != seeds[1]
+
+
 def test_a_batch_of_which_nothing_is_known_has_a_loss_of_zero() -> None:
     label = torch.full((1, 2, 6), UNKNOWN)
     piece = Cut(torch.zeros(1), label, torch.zeros(1, 2, 2, 6))
