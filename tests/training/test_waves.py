@@ -95,7 +95,12 @@ def test_what_is_unknown_teaches_nothing() -> None:
 
 def test_two_parts_of_a_batch_are_changed_each_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
     seeds: list[int] = []
-    monkeypatch.setattr("training.waves.change", lambda piece, draw: seeds.append(draw.initial_seed()) or piece)
+
+    def unchanged(piece: Cut, draw: torch.Generator) -> Cut:
+        seeds.append(draw.initial_seed())
+        return piece
+
+    monkeypatch.setattr("training.waves.change", unchanged)
     task = WaveTask(Material(wave_set()), QUICK)
     for rows in ([0, 1], [2, 3], [0, 1]):
         task.loss(np.array(rows), np.random.default_rng(5), 0.0)
