@@ -72,6 +72,7 @@ class Queueing(RuleBasedStateMachine):
         self.line: Line[int] = Line(OVERDUE_S, self.clock)
         self.waiting: dict[int, tuple[Claim, float]] = {}
         self.passed: dict[Claim, Counter[str]] = {}
+        self.favoured = False  # whether the last turn went to who was overdue; the next one does not
         self.count = 0
 
     @rule(priority=st.sampled_from(PRIORITIES), caller=st.sampled_from("abc"))
@@ -100,20 +101,22 @@ class Queueing(RuleBasedStateMachine):
         if one is None:
             assert not self.waiting
             return
-        claim, since_s = self.waiting[one]
-        most_urgent = min(PRIORITIES.index(claim.priority) for claim, _ in self.waiting.values())
-        if PRIORITIES.index(claim.priority) == most_urgent:
-            own = [number for number, (other, _) in self.waiting.items() if other == claim]
-            assert one == min(own)
-            self.require_rotation(claim)
+        claim, _ = self.waiting[one]
+        oldest = min(self.waiting)
+        self.favoured = not self.favoured and self.clock.now_s - self.waiting[oldest][1] > OVERDUE_S
+        if self.favoured:
+            assert one == oldest
         else:
-            assert one == min(self.waiting)
-            assert self.clock.now_s - since_s > OVERDUE_S
+            assert PRIORITIES.index(claim.priority) == min(
+                PRIORITIES.index(other.priority) for other, _ in self.waiting.values()
+            )
+            assert one == min(number for number, (other, _) in self.waiting.items() if other == claim)
+            self.require_rotation(claim)
         del self.waiting[one]
         self.passed.pop(claim, None)
 
     def require_rotation(self, claim: Claim) -> None:
-        """Nobody of the same priority is passed twice by the same one."""
+        """Nobody of the same priority is passed twice by the same one, but by who was overdue."""
         for other in {other for other, _ in self.waiting.values()}:
             if other.priority == claim.priority and other.caller != claim.caller:
                 passed = self.passed.setdefault(other, Counter())
