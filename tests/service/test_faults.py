@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
@@ -164,8 +164,12 @@ def serving(bundle: Path, engine: StubEngine, **given: Any) -> Iterator[tuple[st
 
 
 def until_ready(url: str) -> None:
+    until(lambda: get(f"{url}/health/ready").status_code == 200)
+
+
+def until(true: Callable[[], bool]) -> None:
     deadline_s = time.monotonic() + 60
-    while get(f"{url}/health/ready").status_code != 200:
+    while not true():
         assert time.monotonic() < deadline_s
         time.sleep(0.02)
 
@@ -214,10 +218,11 @@ def test_what_outlasts_the_time_to_drain_is_refused_or_cut_off_and_never_ends_as
     with ThreadPoolExecutor(2) as callers:
         with serving(bundle_folder, engine, workers=1) as (url, app):
             engine.gate.clear()
+            runs = len(engine.batches)
             single = callers.submit(post, f"{url}/v1/ecgs", **bodies.raw())
+            until(lambda: len(engine.batches) > runs)
             batch = callers.submit(post, f"{url}/v1/ecgs/batch", content=LINE, headers=headers)
-            while app.state.serving.pipeline.batcher.depth("batch") < 1:
-                time.sleep(0.01)
+            until(lambda: app.state.serving.pipeline.batcher.depth("batch") == 1)
         engine.gate.set()
         assert (single.result().status_code, single.result().json()["code"]) == (503, "not_ready")
         assert single.result().headers["retry-after"] == "1"
