@@ -29,14 +29,15 @@ def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 # Each import rule, the file that a fault is planted in, and the fault.
 PLANTED_IMPORTS = {
     "The model uses neither training nor service": ("model/signal/spec.py", "import training"),
-    "Service and training never meet": ("training/dataset.py", "import service.errors"),
+    "Service and training never meet": ("training/data/dataset.py", "import service.errors"),
     "Inside model, imports point down": ("model/signal/leads.py", "import model.bundle"),
     "Inside service, imports point down": ("service/errors.py", "import service.app"),
+    "Inside training, imports point down": ("training/errors.py", "import training.data.dataset"),
     "The service serves without torch": ("service/schemas.py", "import model.nn.encoder"),
     "torch lives in model.nn and training": ("model/reading/waves.py", "import torch"),
     "What training needs lives in training": ("model/bundle.py", "import onnx"),
-    "What serving needs lives in service": ("training/dataset.py", "import fastapi"),
-    "onnxruntime lives in model.engine and training.precision": ("service/batching.py", "import onnxruntime"),
+    "What serving needs lives in service": ("training/data/dataset.py", "import fastapi"),
+    "onnxruntime lives in model.engine and training.bundling.precision": ("service/batching.py", "import onnxruntime"),
     "wfdb lives in model.files and training.sources": ("service/pipeline.py", "import wfdb"),
     "neurokit2 lives in model.reading.second_opinion": ("model/reading/measurements.py", "import neurokit2"),
 }

@@ -1,8 +1,8 @@
 """Whether a recording can be read: issues by lead, and a verdict.
 
-The acceptability of a recording is a logistic rule over five numbers; its coefficients come from `training.quality`,
-fitted on the labelled records of the PhysioNet/Computing in Cardiology Challenge 2011 (Silva, Moody, Celi, CinC
-2011;38:273).
+The acceptability of a recording is a logistic rule over five numbers; its coefficients come from
+`training.rules.quality`, fitted on the labelled records of the PhysioNet/Computing in Cardiology Challenge 2011 (Silva,
+Moody, Celi, CinC 2011;38:273).
 """
 
 import math
@@ -52,8 +52,8 @@ MAINS_HZ = (50.0, 60.0)
 
 ACCEPTABLE_FROM = 0.5
 ACCEPTABILITY = (4.28, -3.41, -2.13, -1.15, -0.74, -1.54)
-"""Intercept and weights of `Features.row`, from `training.quality`: right in 92 of 100 records it was not fitted on; of
-1,500 records of PTB-XL, every one read by a cardiologist, 2 are refused."""
+"""Intercept and weights of `Features.row`, from `training.rules.quality`: right in 92 of 100 records it was not fitted
+on; of 1,500 records of PTB-XL, every one read by a cardiologist, 2 are refused."""
 
 
 @dataclass(frozen=True)

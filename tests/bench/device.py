@@ -24,7 +24,7 @@ from model.nn.waves import TwelveLeadHead
 from model.signal.spec import SPEC
 from tests.bench.machine import machine
 from tests.bench.untrained import write_untrained
-from training.state import read_trained, read_wave_net
+from training.running.state import read_trained, read_wave_net
 
 PEAK_SIZE = {"cuda": 8192, "cpu": 1024}
 """Rows and columns of the matrices whose product is taken for the peak."""

@@ -21,9 +21,9 @@ def write_untrained(folder: Path, size: str = "tiny", names: tuple[str, ...] = V
     from model.reading.findings import Calibration
     from model.reading.statements import VOCABULARY
     from model.signal.spec import SPEC
+    from training.bundling.export import variant_of, write_graphs
     from training.config import read_config
-    from training.export import variant_of, write_graphs
-    from training.state import Trained
+    from training.running.state import Trained
 
     torch.manual_seed(SEED)
     config = read_config(size)

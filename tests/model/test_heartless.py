@@ -16,7 +16,7 @@ from model.reader import Reader, delineate_by_network
 from model.signal.leads import STANDARD_LEADS
 from model.signal.recording import Recording
 from tests.model.synthetic import beats
-from training.heartless import FAMILIES, heartless
+from training.rules.heartless import FAMILIES, heartless
 
 BUNDLE = Path(model.__file__).parent / "bundles" / "ecg-jepa-nano"
 SEEDS = st.integers(0, 2**32)

@@ -13,7 +13,7 @@ from model.errors import BundleError
 from model.nn.waves import AnyLeadHead, TwelveLeadHead, WaveHeadConfig, WaveNet, folded
 from model.reading.delineation import WaveOutputs
 from tests.training.toy_bundle import write_toy_bundle
-from training.export import write_wave_graph
+from training.bundling.export import write_wave_graph
 
 pytestmark = pytest.mark.filterwarnings("default")  # the exporter of torch warns about itself
 

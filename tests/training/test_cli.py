@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.training.ecg_folders import write_shared_ptbxl
-from training import prepare
 from training.cli import MODULES, main
+from training.data import prepare
 
 
 def complaint(capsys: pytest.CaptureFixture[str]) -> str:

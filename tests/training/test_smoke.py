@@ -9,9 +9,9 @@ import pytest
 
 from model.bundle import read_bundle
 from model.engine import OnnxEngine
+from training.bundling.parity import require_cropa_mask
 from training.cli import main
-from training.parity import require_cropa_mask
-from training.state import read_encoder, read_trained
+from training.running.state import read_encoder, read_trained
 
 CONFIG = """
 [model]

@@ -16,7 +16,7 @@ from model.signal.leads import LIMB_ALGEBRA, MODEL_LEADS, STANDARD_LEADS
 from model.signal.quality import Quality, check_quality
 from model.signal.recording import Recording
 from tests.model.synthetic import beats
-from training.heartless import heartless
+from training.rules.heartless import heartless
 
 Wave = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 TIMES_S = np.arange(5000) / 500

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from model.signal.spec import SPEC
-from training.cutting import cut_record
+from training.data.cutting import cut_record
 from training.sources import find_source, open_source
 from training.sources.catalogue import Source, label_matrix
 from training.sources.ptbxl import EXTRA_KEYS, PARTIAL_TABLE, PUBLISHED_TABLE, SCP_TABLE, STATEMENT_KEYS

@@ -1,0 +1,1 @@
+"""ECG-JEPA: an encoder that learns without labels, and what can be read off it."""

@@ -1,0 +1,50 @@
+"""The authors' published checkpoint as an encoder that fine-tuning and export start from."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.nn.published import as_tensors, from_published, part, published_sizes
+from training.errors import TrainingError
+from training.running.checkpoint import write_checkpoint
+
+HEADS = {768: 16, 384: 6, 192: 3, 128: 4}  # the weights do not tell; the published encoder is 768 wide with 16
+
+
+def run(file: Path, out: Path) -> dict[str, object]:
+    """Write an encoder's file from a published one.
+
+    Args:
+        file: what the authors saved: a state dict, alone or under `encoder`.
+        out: checkpoint to write.
+
+    Returns:
+        The sizes that `[model]` needs to start from it; `heads` is None where no published encoder is as wide.
+
+    Raises:
+        TrainingError: the file cannot be read, or holds no ECG-JEPA encoder.
+    """
+    state = from_published(as_tensors(_state(file)))
+    heads = HEADS.get(_width(state))
+    sizes = published_sizes(state, heads or 1)
+    write_checkpoint(out, {"encoder": part(state, "encoder")})
+    return {"encoder": str(out), "dim": sizes.dim, "depth": sizes.depth, "heads": heads}
+
+
+def _state(file: Path) -> dict[str, Any]:
+    try:
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise TrainingError(f"no file at {file}") from None
+    except Exception as error:  # whatever an unpickler makes of other files
+        raise TrainingError(f"{file} is not a checkpoint: {type(error).__name__}") from error
+    if not isinstance(loaded, dict):
+        raise TrainingError(f"{file} is not a checkpoint: it holds a {type(loaded).__name__}")
+    inner = loaded.get("encoder", loaded)
+    return inner if isinstance(inner, dict) else loaded
+
+
+def _width(state: dict[str, torch.Tensor]) -> int:
+    weight = state.get("encoder.embed.weight")
+    return 0 if weight is None else len(weight)

@@ -1,0 +1,1 @@
+"""What every stage runs on: the loop, checkpoints, devices, data parallelism, rates."""

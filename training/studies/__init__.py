@@ -1,0 +1,1 @@
+"""The published protocols and the ablations: what an encoder is worth, and why."""
