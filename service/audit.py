@@ -43,7 +43,9 @@ class Entry:
         caller: id of the API key, token or certificate, or `anyone`; `service` for the log's own lines.
         request_id: as in the answer and the log.
         route: which.
-        outcome: `answered`, or the code of the problem; `resumed` where the log could not be written before.
+        outcome: `answered`, or the code of the problem, or `client_gone` or `client_stalled`; `begun` before the first
+            line of an answer of many, whose end has a line of its own; `resumed` where the log could not be written
+            before.
         body_sha256: of the body as received; None where none was read.
         model_sha256: of the bundle; None where it was not asked.
     """

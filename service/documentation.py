@@ -13,7 +13,7 @@ DESCRIPTION = """Reads a 12-lead ECG: diagnostic statements with calibrated prob
 
 Decision support, to be read by a clinician. Nothing is guessed: a rate, unit or lead that is missing is a refusal, and
 a number that could not be measured is absent with a reason. Every refusal is `application/problem+json` with a stable
-`code`; 429 and 503 come with `Retry-After`.
+`code`; 429 and 503 come with `Retry-After`, but for a bundle that was refused.
 """
 
 CODES: dict[int, str] = {

@@ -18,6 +18,9 @@ from model.errors import (
 
 PROBLEM_JSON = "application/problem+json"
 
+ENGINE_RETRY_S = 5
+"""After a run that failed or hung: the next one may be well, and a client that keeps asking finds out soon enough."""
+
 
 class SettingsError(EcgError):
     """A setting that is unknown or refused; the service does not start."""
@@ -172,6 +175,8 @@ def problem_headers(error: EcgError) -> dict[str, str]:
         return {"retry-after": str(error.retry_after_s)}
     if isinstance(error, NotReadyError):
         return {"retry-after": "1"}
+    if isinstance(error, EngineError):
+        return {"retry-after": str(ENGINE_RETRY_S)}
     if isinstance(error, BodyTimeoutError):
         return {"connection": "close"}  # what is still to come of the body would be taken for the next request
     if isinstance(error, UnauthenticatedError):

@@ -11,7 +11,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
-from service.security.certificates import CertifiedProtocol, build_tls
+from service.connections import timed
+from service.security.certificates import build_tls
 from service.serving import Serving
 from service.settings import Settings
 from service.telemetry import set_up_logs
@@ -42,7 +43,7 @@ def build_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     tls = build_tls(settings)
     return uvicorn.Config(
         app,
-        http=CertifiedProtocol if tls else "auto",
+        http=timed(settings),  # type: ignore[arg-type]  # called like a class
         ssl_context_factory=(lambda *_: tls) if tls else None,
         host=settings.host,
         port=settings.port,

@@ -125,7 +125,10 @@ class Settings(BaseSettings):
     """Largest body of many ECGs; each ECG in it keeps to the bounds of one."""
 
     body_timeout_s: Positive = 30.0
-    """Longest time the body of one ECG may take to arrive; that of many has longer, by its size."""
+    """Longest time the head of a request, and the body of one ECG, may take to arrive; many have longer, by size."""
+
+    answer_timeout_s: Positive = 30.0
+    """Longest time in which a client takes nothing of an answer that is ready before its connection is cut off."""
 
     duration_s: Positive = 300.0
     """Longest recording."""

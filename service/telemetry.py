@@ -60,6 +60,12 @@ class Telemetry:
         )
         self.batch_size = Histogram("ecg_batch_size", "Windows in a batch.", buckets=WINDOWS, registry=registry)
         self.refusals = Counter("ecg_refusals", "Requests refused, by problem code.", ("code",), registry=registry)
+        self.cut = Counter(
+            "ecg_cut_answers",
+            "Answers of many lines cut off before their end, by reason.",
+            ("reason",),
+            registry=registry,
+        )
         self.findings = Counter("ecg_findings", "Findings present, by statement.", ("key",), registry=registry)
         self.quality = Counter("ecg_quality", "Answers by quality verdict.", ("verdict",), registry=registry)
         self.model_info = Gauge(
@@ -92,6 +98,8 @@ class Telemetry:
             self.quality.labels(verdict)
         self.refusals.labels("overloaded")
         self.refusals.labels("too_many_requests")
+        for reason in ("client_gone", "client_stalled", "not_ready", "internal"):
+            self.cut.labels(reason)
 
     @contextmanager
     def stage(self, name: Stage) -> Iterator[None]:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model.errors import EcgError
 from service.audit import AuditLog, Entry
+from service.connections import taking_of
 from service.errors import (
     PROBLEM_JSON,
     AuditUnavailableError,
@@ -30,7 +31,8 @@ QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
 GONE = 499
 """What the log and the metrics call a request whose client left; nobody is sent it."""
 
-OUTCOMES = {GONE: "client_gone"}
+CLIENT_GONE, CLIENT_STALLED = "client_gone", "client_stalled"
+ANSWERED, BEGUN = "answered", "begun"
 
 _log = logging.getLogger(LOGGER)
 
@@ -49,7 +51,11 @@ class Trace:
 
 
 class ClientGoneError(Exception):
-    """The client closed its connection before the answer."""
+    """The client closed its connection before the end of its answer, or took nothing of it for too long."""
+
+
+class CutOffError(Exception):
+    """An answer that has begun and cannot be ended; raised to the server below, which then closes the connection."""
 
 
 class Watch:
@@ -84,11 +90,12 @@ class Watch:
         if self._telemetry.tracing:
             trace.span = self._telemetry.tracing.begin(scope["headers"], trace.request_id)
         reply = _Reply(send, trace.request_id, partial(self._audit_once, scope, trace), self._leaving)
+        taking = taking_of(scope)
         scope.setdefault("state", {})["trace"] = trace
         try:
             await self._app(scope, receive, reply.send)
         except ClientGoneError:
-            reply.status = GONE
+            reply.leave(CLIENT_STALLED if taking.stalled else CLIENT_GONE)
         except asyncio.CancelledError:  # the server does that when the time to drain is over
             await reply.refuse(NotReadyError("the service stopped before this request was answered"))
         except EcgError as error:
@@ -105,7 +112,9 @@ class Watch:
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._telemetry.requests.labels(route, method, str(reply.status)).inc()
         self._telemetry.request_seconds.labels(route).observe(seconds)
-        if reply.code:
+        if reply.cut:
+            self._telemetry.cut.labels(reply.cut).inc()
+        elif reply.code:
             self._telemetry.refusals.labels(reply.code).inc()
         fields = {
             "request_id": trace.request_id,
@@ -113,6 +122,7 @@ class Watch:
             "route": route,
             "status": reply.status,
             "code": reply.code,
+            "cut": reply.cut,
             "caller": trace.caller,
             "ms": round(seconds * 1000, 2),
         }
@@ -125,14 +135,14 @@ class Watch:
         if trace.span:
             trace.span.end(method=method, route=route, status=reply.status, code=reply.code)
         with suppress(AuditUnavailableError):  # nothing was given away: the client had left, or was refused
-            self._audit_once(scope, trace, reply.code or OUTCOMES.get(reply.status, "answered"))
+            self._audit_once(scope, trace, reply.outcome)
 
     def _audit_once(self, scope: Scope, trace: Trace, outcome: str) -> None:
         """Write down what is about to be answered; raises AuditUnavailableError, and then nothing is."""
         route = _route(scope, trace)
         if self._audit is None or trace.caller is None or trace.audited or route in QUIET:
             return
-        trace.audited = True
+        trace.audited = outcome != BEGUN
         self._audit.write(Entry(trace.caller, trace.request_id, route, outcome, trace.body_sha256, trace.model_sha256))
 
 
@@ -142,12 +152,21 @@ def _route(scope: Scope, trace: Trace) -> str:
 
 
 class _Reply:
-    """What goes back: remembers its status and carries the request id."""
+    """What goes back: carries the request id, and remembers how it went.
+
+    Attributes:
+        status: that was sent; of an answer that was cut off, the one that says why.
+        code: of the problem, where there was one.
+        cut: why an answer that had begun was cut off.
+        outcome: what the audit calls it.
+    """
 
     def __init__(self, send: Send, request_id: str, audit: Callable[[str], None], leaving: Callable[[], bool]) -> None:
         self.request_id = request_id
         self.status = 500
         self.code: str | None = None
+        self.cut: str | None = None
+        self.outcome = ANSWERED
         self._send = send
         self._audit = audit
         self._leaving = leaving
@@ -155,7 +174,8 @@ class _Reply:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._audit(self.code or "answered")
+            streamed = not any(name == b"content-length" for name, _ in message["headers"])
+            self._audit(BEGUN if streamed else self.outcome)
             self._begun = True
             self.status = message["status"]
             message["headers"] = [*message["headers"], (b"x-request-id", self.request_id.encode())]
@@ -163,11 +183,17 @@ class _Reply:
                 message["headers"].append((b"connection", b"close"))
         await self._send(message)
 
+    def leave(self, outcome: str) -> None:
+        """The client left, of itself or because it took nothing."""
+        self.outcome, self.status = outcome, GONE
+        self.cut = outcome if self._begun else None
+
     async def refuse(self, error: EcgError) -> None:
         """Answer with a problem; an answer that has begun can only be cut off, by the server below."""
-        self.code = error.code
+        self.code = self.outcome = error.code
         if self._begun:
-            raise ClientGoneError
+            self.cut, self.status = error.code, int(status_of(error))
+            raise CutOffError
         with suppress(AuditUnavailableError):  # a refusal gives nothing away
             self._audit(error.code)
         body = problem_json(error, self.request_id)

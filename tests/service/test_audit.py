@@ -99,12 +99,13 @@ def test_every_answer_and_refusal_is_in_it_once(bundle_folder: Path, tmp_path: P
         client.get("/health/live")
         client.get("/metrics")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert verify(path) == len(lines) == 5
+    assert verify(path) == len(lines) == 6
     outcomes = [line["outcome"] for line in lines]
-    assert outcomes[:3] == ["answered", "unknown_unit", "answered"]
-    assert lines[2]["route"] == "/v1/ecgs/batch"
-    assert sorted(outcomes[3:]) == ["answered", "missing_rate"]
-    assert [line["caller"] for line in lines] == ["anyone"] * 5
+    assert outcomes[:3] == ["answered", "unknown_unit", "begun"]
+    assert [line["route"] for line in lines[2:]] == ["/v1/ecgs/batch", *["/v1/ecgs/batch#line"] * 2, "/v1/ecgs/batch"]
+    assert sorted(outcomes[3:5]) == ["answered", "missing_rate"]
+    assert outcomes[5] == "answered"
+    assert [line["caller"] for line in lines] == ["anyone"] * 6
     assert lines[0]["request_id"] == answer.json()["request_id"]
     assert lines[0]["body_sha256"] == answer.json()["recording"]["sha256"]
     assert lines[0]["model_sha256"] == answer.json()["model"]["sha256"]

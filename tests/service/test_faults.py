@@ -181,10 +181,12 @@ def test_an_engine_that_hangs_is_given_up_and_the_service_says_so_until_it_comes
         engine.gate.clear()
         given_up = post(f"{url}/v1/ecgs", **bodies.raw())
         assert (given_up.status_code, given_up.json()["code"]) == (503, "engine_failed")
+        assert given_up.headers["retry-after"] == "5"
         assert get(f"{url}/health/ready").status_code == 503
         assert get(f"{url}/health/live").status_code == 200
         refused = post(f"{url}/v1/ecgs", **bodies.raw())
         assert (refused.status_code, refused.json()["code"]) == (503, "engine_failed")
+        assert refused.headers["retry-after"] == "5"
         engine.gate.set()
         until_ready(url)
         assert post(f"{url}/v1/ecgs", **bodies.raw()).status_code == 200
@@ -216,7 +218,7 @@ def test_what_outlasts_the_time_to_drain_is_refused_or_cut_off_and_never_ends_as
     engine = StubEngine()
     headers = {"content-type": "application/x-ndjson"}
     with ThreadPoolExecutor(2) as callers:
-        with serving(bundle_folder, engine, workers=1) as (url, app):
+        with serving(bundle_folder, engine, workers=1, drain_s=1.0) as (url, app):
             engine.gate.clear()
             runs = len(engine.batches)
             single = callers.submit(post, f"{url}/v1/ecgs", **bodies.raw())
