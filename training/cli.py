@@ -151,8 +151,14 @@ def _comparisons(stages: Stages) -> None:
     add("name", choices=("scratch", "cropa", "masking"), help="which question")
     add("--data", type=Path, required=True, help="a prepared folder with the splits train, val and test")
     add("--out", type=Path, required=True, help="folder of the arms; one that was interrupted goes on")
-    add("--minutes", type=float, required=True, help="of training for each arm")
     add("--device", default="auto", help="auto, cpu or cuda")
+    _options(
+        add,
+        "ablation",
+        epochs="passes over the train split for each arm",
+        minutes="of training for each arm by the clock; with --epochs too, whichever comes first",
+        share="of the train patients that read an arm off; 1, the default, for all",
+    )
 
 
 def _calibrate(stages: Stages) -> None:
@@ -167,20 +173,14 @@ def _evaluate(stages: Stages) -> None:
     add = _stage(stages, "evaluate", "score a bundle on labelled records, from its ONNX file", configured=True)
     _bundle_and_data(add, split="test")
     add("--out", type=Path, help="folder for report.json, report.md and plots; else figures are printed alone")
-    for option, about in (
-        ("bootstrap", "draws of the intervals"),
-        ("variant", "graph of the bundle; by default the fastest fp32 for the device"),
-        ("device", "auto, cpu, cuda or tensorrt"),
-        ("leads", "comma list such as II or II,V1; every other lead is zeroed"),
-    ):
-        add(
-            f"--{option}",
-            dest="overrides",
-            action="append",
-            type=_override(option),
-            metavar=option[0].upper(),
-            help=about,
-        )
+    _options(
+        add,
+        "evaluate",
+        bootstrap="draws of the intervals",
+        variant="graph of the bundle; by default the fastest fp32 for the device",
+        device="auto, cpu, cuda or tensorrt",
+        leads="comma list such as II or II,V1; every other lead is zeroed",
+    )
     add(
         "--multi-class",
         dest="overrides",
@@ -211,12 +211,19 @@ def _evaluate_waves(stages: Stages) -> None:
     add("--split", default="val", help="which split (default val); the head learns from train")
 
 
-def _override(option: str) -> Callable[[str], str]:
-    """What turns an option's text into a line over the configuration of `evaluate`."""
+def _options(add: Callable[..., argparse.Action], section: str, **about: str) -> None:
+    """Options that lay one value each over a section of the configuration, by name what each is about."""
+    for name, text in about.items():
+        line = _override(section, name)
+        add(f"--{name}", dest="overrides", action="append", type=line, metavar=name[0].upper(), help=text)
+
+
+def _override(section: str, option: str) -> Callable[[str], str]:
+    """What turns an option's text into a line over the configuration."""
 
     def line(text: str) -> str:
         names = [name.strip() for name in text.split(",") if name.strip()]
-        return f"evaluate.{option}={json.dumps(names) if option == 'leads' else text}"
+        return f"{section}.{option}={json.dumps(names) if option == 'leads' else text}"
 
     return line
 

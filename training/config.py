@@ -194,6 +194,24 @@ class WavesConfig(LoopConfig):
 
 
 @dataclass(frozen=True)
+class AblationConfig:
+    """What both arms of an ablation get; `epochs`, `minutes` or whichever of them comes first.
+
+    Attributes:
+        epochs: passes over the train split for each arm, 0 for no such bound. They are the fair budget where other work
+            shares the machine.
+        minutes: of training for each arm by the clock, 0 for no such bound.
+        share: of the patients of the train split that teach the linear probe of a pretrained arm.
+        share_seed: which patients these are.
+    """
+
+    epochs: Amount = 0.0
+    minutes: Amount = 0.0
+    share: Share = 1.0
+    share_seed: Count = 0
+
+
+@dataclass(frozen=True)
 class CalibrateConfig:
     """Calibration and thresholds on validation records.
 
@@ -258,6 +276,7 @@ class Config:
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     waves: WavesConfig = field(default_factory=WavesConfig)
+    ablation: AblationConfig = field(default_factory=AblationConfig)
     calibrate: CalibrateConfig = field(default_factory=CalibrateConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     export: ExportConfig = field(default_factory=ExportConfig)

@@ -15,6 +15,7 @@ def written(folder: Path, text: str) -> Path:
 def test_the_sizes_that_ship() -> None:
     sizes = {name: read_config(name).model for name in shipped_configs()}
     assert {name: (one.dim, one.depth, one.heads) for name, one in sizes.items()} == {
+        "micro": (64, 3, 4),
         "nano": (128, 6, 4),
         "nano-further": (128, 6, 4),
         "nano-second": (128, 6, 4),
@@ -71,7 +72,8 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
 def test_an_unknown_configuration_names_those_that_ship() -> None:
     with pytest.raises(
         TrainingError,
-        match=r"no configuration huge; give a \.toml file or one of base, nano, nano-further, nano-second, small, tiny",
+        match=r"no configuration huge; give a \.toml file or one of "
+        "base, micro, nano, nano-further, nano-second, small, tiny",
     ):
         read_config("huge")
 

@@ -4,9 +4,8 @@ Superclasses on the official folds, as in Kim, arXiv 2410.08559: the regularisat
 test. Low-shot subsets are of patients, and 1 % is part of 10 %.
 """
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +19,14 @@ from training.config import Config, Protocol
 from training.data.dataset import PreparedSet, cluster_numbers, read_prepared
 from training.data.windows import WindowStore
 from training.errors import TrainingError
-from training.evaluation.metrics import Figure, auroc, figure, macro, resample
-from training.evaluation.report import markdown_table
+from training.evaluation.metrics import auroc, macro, resample
 from training.finetuning import finetune
 from training.finetuning.objectives import OBJECTIVES, Objective
 from training.pretraining.representations import Representations
 from training.running.device import resolve_device
 from training.running.state import read_encoder, read_trained
 from training.sources.catalogue import SPLITS
+from training.studies.results import Result, write_results
 
 Floats = npt.NDArray[np.floating]
 Rows = npt.NDArray[np.intp]
@@ -39,23 +38,6 @@ PUBLISHED_BY_SHARE = {0.01: 0.839, 0.1: 0.893}
 SEEDS = (0, 1, 2)
 MULTI_LABEL: Protocol = "multi-label"
 MULTI_CLASS: Protocol = "multi-class"
-
-
-@dataclass(frozen=True)
-class Result:
-    """One line of the table.
-
-    Attributes:
-        protocol: in words.
-        records: that taught.
-        auroc: macro over the superclasses on test, with its bootstrap interval.
-        published: what the paper gives for the protocol; None where it gives nothing.
-    """
-
-    protocol: str
-    records: int
-    auroc: Figure
-    published: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +82,11 @@ class Bench:
             )
         return rows[keep], labels[keep]
 
-    def measure(self, scores: Floats, labels: npt.NDArray[np.int8], rows: Rows) -> Figure:
-        """Macro AUROC with its interval."""
+    def measure(self, scores: Floats, labels: npt.NDArray[np.int8], rows: Rows) -> npt.NDArray[np.float64]:
+        """Macro AUROC, then that of each bootstrap draw, (draws + 1,)."""
         draws, seed = self.config.evaluate.bootstrap, self.config.evaluate.seed
         clusters = cluster_numbers(list(self.data.patients[rows]))
-        return figure(resample(lambda weights: _macro(scores, labels, weights), clusters, draws=draws, seed=seed))
+        return resample(lambda weights: _macro(scores, labels, weights), clusters, draws=draws, seed=seed)
 
 
 def run(name: str, config: Config, data: Path, out: Path, *, start: Path, device: str = "auto") -> dict[str, object]:
@@ -122,22 +104,9 @@ def run(name: str, config: Config, data: Path, out: Path, *, start: Path, device
         TrainingError: data or a checkpoint that cannot be used.
     """
     results = list(PROTOCOLS[name](Bench(config, read_prepared(data), start, out, device)))
-    write_results(name, results, out)
-    return {"protocol": name, "results": [asdict(one) for one in results]}
-
-
-def write_results(name: str, results: list[Result], out: Path) -> None:
-    """The results as `NAME.json` and `NAME.md`."""
-    (out / f"{name}.json").write_text(json.dumps([asdict(one) for one in results], indent=2) + "\n")
-    head = ("protocol", "records that taught", "macro AUROC, test", "95 % interval", "published")
-    rows = [
-        (
-            *(one.protocol, str(one.records), _text(one.auroc.value)),
-            *(f"{_text(one.auroc.low)} to {_text(one.auroc.high)}", _text(one.published)),
-        )
-        for one in results
-    ]
-    (out / f"{name}.md").write_text("\n".join(markdown_table(head, rows)) + "\n")
+    said = [one.said() for one in results]
+    write_results(name, results, said, out)
+    return {"protocol": name, "results": said}
 
 
 @dataclass(frozen=True)
@@ -261,7 +230,3 @@ def tuned_result(bench: Bench, name: str, run_folder: Path, published: float | N
 def _macro(scores: Floats, labels: npt.NDArray[np.int8], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     columns = [auroc(score.astype(np.float64), label, weights) for score, label in zip(scores.T, labels.T, strict=True)]
     return macro(np.stack(columns, axis=-1))
-
-
-def _text(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

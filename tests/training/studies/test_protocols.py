@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,40 +10,18 @@ import pytest
 import torch
 
 from model.nn.encoder import Encoder
+from tests.training.studies.small_study import CONFIG, COUNT, write_prepared
 from training.cli import main
-from training.config import Config, FinetuneConfig, ModelConfig, PretrainConfig
-from training.data.dataset import INDEX, INDEX_COLUMNS, LABELS, META, WINDOWS, read_prepared
+from training.data.dataset import META, read_prepared
 from training.errors import TrainingError
 from training.pretraining.representations import Representations
 from training.running.checkpoint import write_checkpoint
-from training.studies import ablation
-from training.studies.ablation import ABLATIONS
 from training.studies.protocols import PROTOCOLS, run
-
-CONFIG = Config(
-    model=ModelConfig(dim=16, depth=1, heads=2, predictor_dim=16, predictor_depth=1, predictor_heads=2, detail=False),
-    pretrain=PretrainConfig(epochs=1, batch_size=16, crop_patches=10),
-    finetune=FinetuneConfig(epochs=1, batch_size=16, crop_patches=10, min_positives=5),
-)
-COUNT = 120
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prepared folder of two windows a record, the second class louder than the first."""
-    folder = tmp_path_factory.mktemp("prepared")
-    random = np.random.default_rng(0)
-    loud = np.arange(COUNT) % 2
-    scale = (0.1 + 0.3 * loud).repeat(2)[:, None, None]
-    np.save(folder / WINDOWS, (random.normal(size=(2 * COUNT, 8, 2500)) * scale).astype(np.float16))
-    np.save(folder / LABELS, np.stack([1 - loud, loud], axis=1).astype(np.int8))
-    rows = [
-        f"{row},x,{('train', 'train', 'val', 'test')[row // 2 % 4]},,50,male,250,I,{2 * row},2,{row:x},"
-        for row in range(COUNT)
-    ]
-    (folder / INDEX).write_text("\n".join([",".join(INDEX_COLUMNS), *rows]) + "\n")
-    (folder / META).write_text(json.dumps({"keys": ["NORM", "MI"], "source": "x", "data_sha256": "0"}))
-    return folder
+    return write_prepared(tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture(scope="module")
@@ -139,35 +117,12 @@ def test_data_without_superclasses_are_refused(data: Path, start: Path, tmp_path
             run(name, CONFIG, without, tmp_path / "out", start=start, device="cpu")
 
 
-@pytest.mark.parametrize("name", ABLATIONS)
-def test_an_ablation_gives_both_arms_the_same_minutes(name: str, data: Path, tmp_path: Path) -> None:
-    results = _results(ablation.run(name, CONFIG, data, tmp_path, minutes=0.02, device="cpu"))
-    assert len(results) == 2
-    assert all(" ECGs seen" in str(one["protocol"]) for one in results)
-    stages = {"pretrain", "finetune"}
-    ran = [stages & {path.name for path in (tmp_path / f"arm{number}").iterdir()} for number in (0, 1)]
-    assert ran == ([stages, {"finetune"}] if name == "scratch" else [{"pretrain"}, {"pretrain"}])
-    assert len((tmp_path / f"ablation-{name}.md").read_text().splitlines()) == 4
-
-
-def test_the_arms_of_an_ablation_differ_in_one_thing() -> None:
-    for arms in ABLATIONS.values():
-        first, second = (asdict(arm.config) | {"pretrained": arm.pretrained} for arm in arms(CONFIG))
-        sections = [name for name in first if first[name] != second[name]]
-        assert len(sections) == 1
-        if sections != ["pretrained"]:
-            assert sum(first[sections[0]][key] != second[sections[0]][key] for key in first[sections[0]]) == 1
-
-
 def test_the_command_line_offers_every_protocol(
     data: Path, start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
         main(["protocol", "--help"])
     assert "{" + ",".join(PROTOCOLS) + "}" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        main(["ablation", "--help"])
-    assert "{" + ",".join(ABLATIONS) + "}" in capsys.readouterr().out
     arguments = ["protocol", "low-shot", "--config", "tiny", "--data", str(data), "--from", str(start)]
     assert main([*arguments, "--out", str(tmp_path)]) == 2
     assert "the encoder has other sizes than [model]" in capsys.readouterr().err
