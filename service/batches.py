@@ -1,6 +1,7 @@
 """Many ECGs in one body: a line of JSON each, or the records of a .zip; what is wrong with one is said of that one."""
 
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from model.errors import (
     UnknownFormatError,
 )
 from model.files import Limits, decode_body, decode_files
+from model.files.archive import is_clutter
+from model.files.wfdb_files import HEADER_SUFFIX, is_signal_file
 from model.files.wfdb_header import MAX_HEADER_BYTES, parse_header
 from service.pipeline import Job
 from service.uploads import Decoder
@@ -30,6 +33,13 @@ MAX_RATIO = 20
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENTRY = b"PK\x01\x02"
 _JSON = "application/json"
+_JSON_SUFFIX = ".json"
+_ABOUT = re.compile(
+    r"(README|LICEN[CS]E|CHANGES|CHANGELOG|RECORDS|ANNOTATORS|(MD5|SHA256)SUMS)([._-].*)?", re.IGNORECASE
+)
+"""What archives of records say about themselves, as PhysioNet's do."""
+
+_Members = dict[PurePosixPath, zipfile.ZipInfo]
 
 
 class Batch:
@@ -77,29 +87,34 @@ class Batch:
             if line:
                 yield self._job(line, partial(decode_body, _JSON, limits=self._limits))
 
-    def _of_archive(
-        self, archive: zipfile.ZipFile, members: dict[PurePosixPath, zipfile.ZipInfo]
-    ) -> Iterator[Job | EcgError]:
-        """In the order of the headers and JSON files in the archive's directory."""
-        for path in members:
-            if path.suffix.lower() not in {".hea", ".json"} or path.parts[0] == "__MACOSX":
-                continue
+    def _of_archive(self, archive: zipfile.ZipFile, members: _Members) -> Iterator[Job | EcgError]:
+        """In the order of the headers and JSON files in the archive's directory; then why each other was not read."""
+        heads = [path for path in members if path.suffix.lower() in {HEADER_SUFFIX, _JSON_SUFFIX}]
+        named: dict[PurePosixPath, list[PurePosixPath]] = {}
+        for path in heads:
             try:
-                yield self._of_member(archive, members, path)
+                yield self._of_member(archive, members, path, named)
             except EcgError as error:
                 yield error
             except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError):
                 yield MalformedArchiveError("a file of the archive cannot be unpacked")
+        if heads:
+            yield from _left_over(members, heads, named)
 
     def _of_member(
-        self, archive: zipfile.ZipFile, members: dict[PurePosixPath, zipfile.ZipInfo], path: PurePosixPath
+        self,
+        archive: zipfile.ZipFile,
+        members: _Members,
+        path: PurePosixPath,
+        all_named: dict[PurePosixPath, list[PurePosixPath]],
     ) -> Job:
-        """The ECG of a header or of a JSON file."""
+        """The ECG of a header, whose signal files are noted, or of a JSON file."""
         content = self._unpacked(archive, members[path])
-        if path.suffix.lower() == ".json":
+        if path.suffix.lower() == _JSON_SUFFIX:
             return self._job(content, partial(decode_body, _JSON, limits=self._limits))
         header = parse_header(content[: MAX_HEADER_BYTES + 1])
         named = [path.with_name(name) for name in dict.fromkeys(signal.file for signal in header.signals)]
+        all_named[path.with_suffix("")] = named
         self._limits.require_members(len(named))
         if not all(one in members for one in named):
             raise MalformedRecordError("a signal file that the header names is not there")
@@ -116,7 +131,32 @@ class Batch:
         return archive.read(member)
 
 
-def _opened(body: bytes) -> tuple[zipfile.ZipFile, dict[PurePosixPath, zipfile.ZipInfo]]:
+def _left_over(
+    members: _Members, heads: list[PurePosixPath], named: dict[PurePosixPath, list[PurePosixPath]]
+) -> Iterator[EcgError]:
+    """Why each file that belongs to nothing was not read: it may be an ECG, and none is passed over in silence.
+
+    What bears the name of a header goes along with it, as annotations do; signal files only where the header, which may
+    have named them, could not be read.
+
+    Args:
+        members: every file.
+        heads: headers and JSON files.
+        named: signal files by the name of the header, of those that could be read.
+    """
+    read = {*heads, *chain.from_iterable(named.values())}
+    headed = {path.with_suffix("") for path in heads if path.suffix.lower() == HEADER_SUFFIX}
+    for path in (one for one in members if one not in read):
+        name, signal = path.with_suffix(""), is_signal_file(path.name)
+        if _ABOUT.fullmatch(path.name) or (name in headed and not (signal and name in named)):
+            continue
+        if signal:
+            yield MalformedRecordError("a signal file that no header names")
+        else:
+            yield UnknownFormatError(f"a file of the archive is none of {HEADER_SUFFIX}, .dat, .mat and {_JSON_SUFFIX}")
+
+
+def _opened(body: bytes) -> tuple[zipfile.ZipFile, _Members]:
     """The archive and its files by path, its directory read and found within bounds."""
     if body.count(_ENTRY) > MAX_MEMBERS:
         raise TooLargeError(f"the archive holds more than {MAX_MEMBERS} files")
@@ -126,7 +166,7 @@ def _opened(body: bytes) -> tuple[zipfile.ZipFile, dict[PurePosixPath, zipfile.Z
         raise MalformedArchiveError("the archive cannot be unpacked") from error
     if sum(one.file_size for one in archive.infolist()) > MAX_RATIO * len(body):
         raise TooLargeError(f"the archive unpacks to more than {MAX_RATIO} times its size")
-    files = [one for one in archive.infolist() if not one.is_dir()]
+    files = [one for one in archive.infolist() if not is_clutter(one.filename)]
     members = {PurePosixPath(one.filename): one for one in files}
     if len(members) < len(files):
         raise MalformedArchiveError("two files of the archive have the same name")

@@ -1,6 +1,7 @@
 """Where `ecg read` gets its answers: from a bundle on this machine, or from a server."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -19,8 +20,9 @@ from tenacity import (
 
 from model.bundle import read_bundle
 from model.engine import LeadEngine
-from model.errors import EcgError, MalformedRecordError
+from model.errors import EcgError, MalformedRecordError, UnknownFormatError
 from model.files import read_path
+from model.files.wfdb_files import HEADER_SUFFIX, SIGNAL_SUFFIXES, is_signal_file
 from model.files.wfdb_header import MAX_HEADER_BYTES, parse_header
 from model.lead_reader import LeadReader
 from model.reader import Part, Reader, delineate_by_network
@@ -31,7 +33,7 @@ from service.loading import build_engine
 from service.schemas import ProblemBody, answer_json, model_wire
 from service.settings import Settings, default_bundle, usable_cores
 
-SUFFIXES = (".hea", ".json", ".zip")
+SUFFIXES = (HEADER_SUFFIX, ".json", ".zip")
 MEDIA_TYPES = {".json": "application/json", ".zip": "application/zip"}
 SERVER_TIMEOUT_S = 120.0
 BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT)
@@ -211,20 +213,35 @@ def files_of(path: Path) -> tuple[Path, ...]:
         UnknownFormatError: another kind of file.
     """
     if path.suffix.lower() not in SUFFIXES:
-        path = path.with_name(path.name + ".hea")
-    if path.suffix.lower() != ".hea":
+        header = path.with_name(path.name + HEADER_SUFFIX)
+        if path.is_file() and not header.is_file():
+            raise UnknownFormatError(f"got another kind of file, wanted {', '.join(SUFFIXES)}")
+        path = header
+    if path.suffix.lower() != HEADER_SUFFIX:
         return (path,)
-    with path.open("rb") as stream:
-        header = parse_header(stream.read(MAX_HEADER_BYTES + 1))
-    named = tuple(path.with_name(name) for name in dict.fromkeys(signal.file for signal in header.signals))
+    named = _named_by(path)
     if not all(one.is_file() for one in named):
         raise MalformedRecordError("a signal file that the header names is not there")
     return (path, *named)
 
 
+def _named_by(header: Path) -> tuple[Path, ...]:
+    """The signal files that a header names; raises EcgError."""
+    with header.open("rb") as stream:
+        signals = parse_header(stream.read(MAX_HEADER_BYTES + 1)).signals
+    return tuple(header.with_name(name) for name in dict.fromkeys(signal.file for signal in signals))
+
+
 def ecgs_in(path: Path) -> Iterator[Path]:
-    """The file itself, or every ECG in a folder and below, in order of name."""
+    """The file itself, or every ECG in a folder and below, in order of name, and signal files that have no header."""
     if not path.is_dir():
         yield path
         return
-    yield from sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
+    files = sorted(one for one in path.rglob("*") if one.is_file() and not one.name.startswith("._"))
+    heads = [one for one in files if one.suffix.lower() == HEADER_SUFFIX]
+    beside = {head.with_suffix(suffix) for head in heads for suffix in SIGNAL_SUFFIXES}
+    alone = {one for one in files if is_signal_file(one.name)} - beside
+    for head in heads if alone else ():
+        with suppress(EcgError, OSError):  # why it cannot be read is said when its turn comes
+            alone -= set(_named_by(head))
+    yield from (one for one in files if one.suffix.lower() in SUFFIXES or one in alone)

@@ -15,6 +15,7 @@ RATIO_FROM_BYTES = 2**20
 _ENTRY = b"PK\x01\x02"  # begins each entry of the central directory
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_CLUTTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 _NESTED = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".tar")
 
 
@@ -30,7 +31,7 @@ def decode_archive(body: bytes, limits: Limits = SERVICE_LIMITS) -> Recording:
 
 
 def unpack_archive(body: bytes, limits: Limits = SERVICE_LIMITS) -> dict[str, bytes]:
-    """Bare name to content of every member, what macOS adds left out; raises as `decode_archive`."""
+    """Bare name to content of every member, what macOS and Windows add left out; raises as `decode_archive`."""
     limits.require_body(len(body))
     limits.require_members(body.count(_ENTRY))  # before a directory of a million entries is read
     try:
@@ -43,7 +44,7 @@ def unpack_archive(body: bytes, limits: Limits = SERVICE_LIMITS) -> dict[str, by
 
 def _members(archive: zipfile.ZipFile, limits: Limits) -> dict[str, zipfile.ZipInfo]:
     """The files of the archive by bare name, checked before any is unpacked."""
-    files = [one for one in archive.infolist() if not _is_clutter(one.filename)]
+    files = [one for one in archive.infolist() if not is_clutter(one.filename)]
     for one in files:
         _require_plain(one)
     if len({PurePosixPath(one.filename).parent for one in files}) > 1:
@@ -55,10 +56,10 @@ def _members(archive: zipfile.ZipFile, limits: Limits) -> dict[str, zipfile.ZipI
     return by_name
 
 
-def _is_clutter(name: str) -> bool:
-    """Folders' own entries, and what macOS puts beside the files."""
+def is_clutter(name: str) -> bool:
+    """Folders' own entries, and what macOS and Windows put beside the files."""
     path = PurePosixPath(name)
-    return name.endswith("/") or "__MACOSX" in path.parts or path.name == ".DS_Store" or path.name.startswith("._")
+    return name.endswith("/") or "__MACOSX" in path.parts or path.name in _CLUTTER or path.name.startswith("._")
 
 
 def _require_plain(member: zipfile.ZipInfo) -> None:

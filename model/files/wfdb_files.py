@@ -7,7 +7,7 @@ that a header of another record, or of other leads, does not pass.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeVar
 
 import numpy as np
@@ -41,6 +41,7 @@ from model.signal.recording import Note, Recording
 Sample = TypeVar("Sample", np.float32, np.bool_)
 
 HEADER_SUFFIX = ".hea"
+SIGNAL_SUFFIXES = frozenset({".dat", ".mat"})  # what signal files are called, though a header may name any
 FORMAT_UNIT = "mV"  # what header(5) says an absent unit is
 FORMAT_GAIN = 200.0  # what header(5) says may stand in for an absent gain
 _MAT_HEADER = np.dtype([("type", "<i4"), ("rows", "<i4"), ("columns", "<i4"), ("imaginary", "<i4"), ("name", "<i4")])
@@ -75,7 +76,7 @@ def decode_record(
     """The recording of one WFDB record.
 
     Args:
-        files: bare name to content; exactly one header, and at least the signal files that it names.
+        files: bare name to content; exactly one header, the signal files that it names, and none that it does not.
         limits: caps.
         uncalibrated: take the format's own word for a gain (200) and a unit (mV) that a header leaves out, bridge gaps,
             which `Recording.missing` then holds, and leave out leads without a single sample while others have some.
@@ -94,7 +95,15 @@ def decode_record(
     if len(headers) != 1:
         raise MalformedRecordError(f"got {len(headers)} headers among {len(files)} files, wanted 1")
     header = parse_header(files[headers[0]])
+    named = {signal.file for signal in header.signals}
+    if any(is_signal_file(name) and name not in named for name in files):
+        raise MalformedRecordError("a signal file that the header does not name, which may be another record's")
     return _decode(header, files, limits, uncalibrated=uncalibrated)
+
+
+def is_signal_file(name: str) -> bool:
+    """Whether a file is called as those that hold samples are."""
+    return PurePath(name).suffix.lower() in SIGNAL_SUFFIXES
 
 
 def read_record(path: Path, limits: Limits = UNLIMITED, *, uncalibrated: bool = False) -> Recording:

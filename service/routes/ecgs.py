@@ -49,7 +49,8 @@ async def read_batch(request: Request) -> LineStream:
     """Read many ECGs: a JSON body a line, or a .zip of WFDB records and JSON files.
 
     The answer has a line for each, in the order of the lines, or of the headers and JSON files in the archive:
-    `{"index", "answer"}`, or `{"index", "problem"}` for one that cannot be read; the others do not suffer.
+    `{"index", "answer"}`, or `{"index", "problem"}` for one that cannot be read; the others do not suffer. Files of the
+    archive that belong to no record, such as a .dat without its header, have a problem each after these.
     """
     serving = serving_of(request)
     settings = serving.settings

@@ -92,6 +92,21 @@ def test_a_folder_is_read_whole_though_one_ecg_fails(folder: Path, server: str, 
     assert capsys.readouterr().err.splitlines()[-1].startswith("ecg: zz.json: ")
 
 
+def test_a_signal_file_without_its_header_is_not_passed_over(
+    folder: Path, bundle: Path, server: str, capsys: Capture
+) -> None:
+    (folder / "lost.dat").write_bytes((folder / "example.dat").read_bytes())
+    header = (folder / "example.hea").read_text()
+    (folder / "other_name.dat").write_bytes((folder / "example.dat").read_bytes())
+    (folder / "third.hea").write_text(header.replace("example.dat", "other_name.dat"))
+    for where in (["--bundle", str(bundle)], ["--url", server]):
+        assert main(["read", str(folder), "--json", "--include", "findings", "--jobs", "1", *where]) == 1
+        lines = {line["path"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
+        assert list(lines) == ["example.hea", "lost.dat", "other.json", "third.hea", "zz.json"]
+        assert lines["lost.dat"]["code"] == "unknown_format"
+        assert "findings" in lines["third.hea"]
+
+
 def test_a_folder_becomes_a_row_each(folder: Path, server: str, capsys: Capture) -> None:
     assert main(["read", str(folder), "--csv", "--include", "findings", "--url", server, "--jobs", "2"]) == 1
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))

@@ -35,9 +35,18 @@ def renamed(**names: str) -> bytes:
         zipped({f"folder/{name}": content for name, content in RECORD.items()}),
         zipped(RECORD | {"__MACOSX/._r.hea": b"\0\5\x16\7", ".DS_Store": b"Bud1", "__MACOSX/a/._r.dat": b"\0"}),
         zipped({f"folder/{name}": content for name, content in RECORD.items()} | {"folder/.DS_Store": b"Bud1"}),
+        zipped(RECORD | {"README.txt": b"nothing", "r.atr": b"\0\0", "Thumbs.db": b""}),
         zipped({"folder/": b""} | {f"folder/{name}": content for name, content in RECORD.items()}),
     ],
-    ids=["dat", "mat", "in a folder", "from a Mac", "a folder from a Mac", "with the folder's own entry"],
+    ids=[
+        "dat",
+        "mat",
+        "in a folder",
+        "from a Mac",
+        "a folder from a Mac",
+        "with other files",
+        "with the folder's own entry",
+    ],
 )
 def test_an_archive_of_one_record_is_read(body: bytes) -> None:
     np.testing.assert_allclose(decode_archive(body).signal_mv, ECG.signal_mv, atol=0.00051)
@@ -54,6 +63,8 @@ def test_an_archive_of_one_record_is_read(body: bytes) -> None:
         (zipped({"r.dat": RECORD["r.dat"]}), "malformed_record"),
         (zipped({"r.hea": RECORD["r.hea"]}), "malformed_record"),
         (zipped(RECORD | {"s.hea": RECORD["r.hea"]}), "malformed_record"),
+        (zipped(RECORD | {"s.dat": RECORD["r.dat"]}), "malformed_record"),
+        (zipped(RECORD | {"S.MAT": b""}), "malformed_record"),
         (renamed(r_dat="../r.dat"), "malformed_archive"),
         (renamed(r_dat="/r.dat"), "malformed_archive"),
         (renamed(r_dat="a/../../r.dat"), "malformed_archive"),

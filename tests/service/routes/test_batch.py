@@ -57,14 +57,15 @@ def test_lines_come_back_in_order_and_a_bad_one_costs_its_own(client: httpx.Clie
 
 
 def archive() -> bytes:
-    """Two records in folders of their own, one without samples, a JSON file, and what is none of these."""
+    """Two records in folders of their own, one without samples, a JSON file, and what belongs to these."""
     record = examples.wfdb_record()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as files:
         files.writestr("a/example.hea", record["example.hea"])
         files.writestr("a/example.dat", record["example.dat"])
         files.writestr("b/example.hea", record["example.hea"])
-        files.writestr("b/notes.txt", "nothing")
+        files.writestr("README.txt", "nothing")
+        files.writestr("a/example.atr", "nothing")
         files.writestr("c/other.json", json.dumps(examples.json_base64()))
         files.writestr("__MACOSX/a/example.hea", "nothing")
         files.writestr("d/example.dat", record["example.dat"])
@@ -81,6 +82,26 @@ def test_an_archive_of_records_is_read_in_the_order_of_its_headers(client: httpx
     assert lines[0]["answer"]["findings"] == single["findings"] == lines[3]["answer"]["findings"]
 
 
+def test_a_file_that_belongs_to_nothing_has_a_line_of_its_own_after_the_ecgs(client: httpx.Client) -> None:
+    record = examples.wfdb_record()
+    body = packed(
+        lost_dat=record["example.dat"],
+        example_hea=record["example.hea"],
+        example_dat=record["example.dat"],
+        example_mat=record["example.dat"],
+        bad_hea=b"no header",
+        bad_dat=record["example.dat"],
+        print_pdf=b"nothing",
+    )
+    lines = read(client.post("/v1/ecgs/batch", content=body, headers={"content-type": "application/zip"}))
+    assert [line["index"] for line in lines] == list(range(5))
+    assert "answer" in lines[0]
+    codes = [line["problem"]["code"] for line in lines[1:]]
+    # The header that cannot be read; then lost.dat, example.mat, which its header does not name, and print.pdf.
+    assert codes == ["malformed_record", "malformed_record", "malformed_record", "unknown_format"]
+    assert "lost" not in json.dumps(lines[1:])
+
+
 def packed(method: int = zipfile.ZIP_STORED, **names: bytes) -> bytes:
     """A .zip of files by name, in which `_` stands for a dot."""
     body = io.BytesIO()
@@ -95,7 +116,10 @@ def twice() -> bytes:
     return packed(a_json=b"{}", b_json=b"{}").replace(b"b.json", b"a.json")
 
 
-@pytest.mark.parametrize(("kind", "content"), [("x-ndjson", b"\n\n"), ("x-ndjson", b""), ("zip", packed(a_txt=b"x"))])
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [("x-ndjson", b"\n\n"), ("x-ndjson", b""), ("zip", packed(a_txt=b"x")), ("zip", packed(a_dat=b"x"))],
+)
 def test_a_batch_without_an_ecg_is_refused_so_that_no_answer_is_empty(
     client: httpx.Client, kind: str, content: bytes
 ) -> None:
