@@ -70,7 +70,8 @@ async def _translate(_: Request, error: Exception) -> NoReturn:
     """Starlette's own refusals as ours; `Watch` answers them."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == 405:
-        raise MethodError("this path does not have that method")
+        allowed = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
+        raise MethodError("this path does not have that method", allowed)
     if status == 404:
         raise NotFoundError("there is nothing at this path")
     raise error

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
         return UNHEARD
     except OSError as error:
-        return _complain(f"the file cannot be read: {type(error).__name__}", FAILED)
+        return _complain(f"the file cannot be read: {error.strerror or type(error).__name__}", FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -106,7 +107,7 @@ def key(asked: argparse.Namespace) -> int:
     """`ecg key`: a fresh API key for its owner, and the line that lets it in."""
     from service.security import new_key
 
-    secret, line = new_key(asked.name, frozenset(asked.scopes))
+    secret, line = new_key(asked.name, frozenset(asked.scopes), asked.expires)
     _print(f"Give this to {asked.name}, once; it is stored nowhere:\n  {secret}")
     _print(f"Add this line to the file that ECG_API_KEYS names:\n  {line}")
     return WELL
@@ -137,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     making = commands.add_parser("key", help="make an API key")
     making.add_argument("name", help="of its owner, for the log")
     making.add_argument("--scopes", nargs="+", choices=("read", "metrics", "admin"), default=("read",))
+    making.add_argument("--expires", type=_moment, metavar="DATE", help="its end, such as 2027-01-31 (UTC)")
     making.set_defaults(run=key)
 
     auditing = commands.add_parser("audit", help="verify the log that ECG_AUDIT names")
@@ -169,6 +171,15 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError("wanted a number of 1 or more")
     return int(text)
+
+
+def _moment(text: str) -> datetime:
+    """A date or a time, in UTC where it does not say; raises ArgumentTypeError."""
+    try:
+        said = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("wanted a date such as 2027-01-31") from None
+    return said if said.tzinfo else said.replace(tzinfo=UTC)
 
 
 def _where(asked: argparse.Namespace) -> "Where":

@@ -122,7 +122,7 @@ def _answer(source: Source, parts: frozenset[Part], path: Path) -> Answer:
     except EcgError as error:
         return Problem(getattr(error, "reason", error.code), error.detail)
     except OSError as error:
-        return Problem("unreadable_file", f"the file cannot be read: {type(error).__name__}")
+        return Problem("unreadable_file", f"the file cannot be read: {error.strerror or type(error).__name__}")
 
 
 _here: list[Source] = []

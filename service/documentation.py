@@ -91,6 +91,13 @@ def _raw_parameters() -> list[dict[str, Any]]:
     return [_parameter(name, only + said, schema, query[name]) for name, (said, schema) in words.items()]
 
 
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A resend with the same key and body gets the same answer, that of many line by line.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
+
 _PART = "|".join(EVERY_PART)
 
 ECG_BODY: dict[str, Any] = {
@@ -111,12 +118,7 @@ ECG_BODY: dict[str, Any] = {
             {"type": "string", "enum": ["stat", "routine"], "default": "routine"},
         ),
         *_raw_parameters(),
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "description": "A resend with the same key and body gets the same answer, `Idempotency-Replayed: true`.",
-            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
-        },
+        IDEMPOTENCY_KEY,
     ],
     "requestBody": {
         "required": True,
@@ -145,7 +147,7 @@ ECG_BODY: dict[str, Any] = {
 }
 
 BATCH_BODY: dict[str, Any] = {
-    "parameters": ECG_BODY["parameters"][:2],
+    "parameters": [*ECG_BODY["parameters"][:2], IDEMPOTENCY_KEY],
     "requestBody": {
         "required": True,
         "description": "Many ECGs in one of two forms.",

@@ -65,9 +65,18 @@ class NotFoundError(EcgError):
 
 
 class MethodError(EcgError):
-    """A method that the path does not have."""
+    """A method that the path does not have.
+
+    Args:
+        detail: in words.
+        allowed: the methods that it has, as a comma list.
+    """
 
     code: ClassVar[str] = "method_not_allowed"
+
+    def __init__(self, detail: str, allowed: str) -> None:
+        super().__init__(detail)
+        self.allowed = allowed
 
 
 class NotReadyError(EcgError):
@@ -169,16 +178,23 @@ def problem_json(error: EcgError, request_id: str) -> bytes:
     )
 
 
+def _retry_after_s(error: EcgError) -> int:
+    """When to come again; 0 where it would be as it is now."""
+    if isinstance(error, LaterError):
+        return error.retry_after_s
+    if isinstance(error, NotReadyError):
+        return 1
+    return ENGINE_RETRY_S if isinstance(error, EngineError) else 0
+
+
 def problem_headers(error: EcgError) -> dict[str, str]:
     """The headers that a refusal carries besides its type."""
-    if isinstance(error, LaterError):
-        return {"retry-after": str(error.retry_after_s)}
-    if isinstance(error, NotReadyError):
-        return {"retry-after": "1"}
-    if isinstance(error, EngineError):
-        return {"retry-after": str(ENGINE_RETRY_S)}
+    if after_s := _retry_after_s(error):
+        return {"retry-after": str(after_s)}
     if isinstance(error, BodyTimeoutError):
         return {"connection": "close"}  # what is still to come of the body would be taken for the next request
+    if isinstance(error, MethodError):
+        return {"allow": error.allowed}
     if isinstance(error, UnauthenticatedError):
         return {"www-authenticate": 'Bearer realm="ecg"'}
     return {}

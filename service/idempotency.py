@@ -12,6 +12,7 @@ from service.pipeline import Answered
 
 Work = Callable[[], Awaitable[Answered]]
 KEEP_S = 24 * 3600.0
+_Place = tuple[str, str, int | None]
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -31,6 +32,7 @@ class Resend:
     Attributes:
         key: its Idempotency-Key.
         fingerprint: hash of everything that its answer depends on.
+        line: its place in a batch, each ECG of which may come again; None for a single one.
 
     Raises:
         ParameterError: a key that is not 1 to 255 printable ASCII characters.
@@ -38,6 +40,7 @@ class Resend:
 
     key: str
     fingerprint: str
+    line: int | None = None
 
     def __post_init__(self) -> None:
         if not _KEY.fullmatch(self.key):
@@ -54,7 +57,7 @@ class Answers:
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._kept: OrderedDict[_Place, _Kept] = OrderedDict()
 
     async def answer(self, caller: str, resend: Resend | None, work: Work) -> tuple[Answered, bool]:
         """The answer to a request, and whether it was given before.
@@ -71,7 +74,7 @@ class Answers:
         """
         if resend is None:
             return await work(), False
-        place = (caller, resend.key)
+        place = (caller, resend.key, resend.line)
         while kept := self._find(place):
             if kept.fingerprint != resend.fingerprint:
                 raise IdempotencyError("this Idempotency-Key was used for another request")
@@ -80,14 +83,14 @@ class Answers:
                 return kept.answer.result(), True
         return await self._work(place, resend.fingerprint, work), False
 
-    def _find(self, place: tuple[str, str]) -> _Kept | None:
+    def _find(self, place: _Place) -> _Kept | None:
         kept = self._kept.get(place)
         if kept and kept.until_s < monotonic():
             self._drop(place)
             return None
         return kept
 
-    async def _work(self, place: tuple[str, str], fingerprint: str, work: Work) -> Answered:
+    async def _work(self, place: _Place, fingerprint: str, work: Work) -> Answered:
         answer: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         self._kept[place] = _Kept(fingerprint, answer, monotonic() + KEEP_S)
         try:
@@ -109,7 +112,7 @@ class Answers:
             if self._kept[place].answer.done():
                 self._drop(place)
 
-    def _drop(self, place: tuple[str, str]) -> None:
+    def _drop(self, place: _Place) -> None:
         kept = self._kept.pop(place)
         if kept.answer.done() and not kept.answer.cancelled():
             self._bytes -= len(kept.answer.result().json)

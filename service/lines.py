@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from model.errors import EcgError
 from service.audit import AuditLog, Entry
 from service.batches import NDJSON, Batch
 from service.errors import AuditUnavailableError, InternalError, problem_json
+from service.idempotency import Work
 from service.pipeline import Answered, Job, Pipeline
 from service.requests import unless_gone
 from service.telemetry import LOGGER, Telemetry
@@ -24,6 +25,9 @@ Lease = Callable[[], AbstractContextManager[Pipeline]]
 
 Turn = Callable[[], AbstractAsyncContextManager[None]]
 """Waits for a place among the ECGs of all batches, and holds it."""
+
+Once = Callable[[bytes, int, Work], Awaitable[Answered]]
+"""Does the work for the ECG with this body at this place, unless that was done for an earlier sending."""
 
 ROUTE = "/v1/ecgs/batch#line"
 """What the audit calls one ECG of a batch."""
@@ -65,6 +69,7 @@ class LineWriter:
     Attributes:
         lease: holds what answers.
         turn: waits until an ECG may be worked on.
+        once: keeps answers for a resend.
         telemetry: is told of every problem.
         trace: who asks, and the id that stands in every problem.
         audit: is told of every ECG.
@@ -72,6 +77,7 @@ class LineWriter:
 
     lease: Lease
     turn: Turn
+    once: Once
     telemetry: Telemetry
     trace: Trace
     audit: AuditLog | None
@@ -110,7 +116,7 @@ class LineWriter:
 
     async def _line(self, item: Job | EcgError, index: int) -> bytes:
         try:
-            answered = await self._answer(item)
+            answered = await self._answer(item, index)
         except EcgError as error:
             return self._refused(error, index)
         except Exception:  # noqa: BLE001 - one ECG's fault is not the others'
@@ -133,9 +139,13 @@ class LineWriter:
             hashes = (answered.body_sha256, answered.model_sha256) if answered else ()
             self.audit.write(Entry(self.trace.caller, self.trace.request_id, ROUTE, outcome, *hashes))
 
-    async def _answer(self, item: Job | EcgError) -> Answered:
+    async def _answer(self, item: Job | EcgError, index: int) -> Answered:
         if isinstance(item, EcgError):
             raise item
-        async with self.turn():
-            with self.lease() as pipeline:
-                return await pipeline.answer(item)
+
+        async def work() -> Answered:
+            async with self.turn():
+                with self.lease() as pipeline:
+                    return await pipeline.answer(item)
+
+        return await self.once(item.body, index, work)

@@ -17,6 +17,7 @@ from service.parts import parse_parts
 from service.security import ANYONE, Caller, Scope
 from service.serving import Serving
 from service.turns import Claim
+from service.uploads import what_was_sent
 from service.watch import ClientGoneError, Trace
 
 T = TypeVar("T")
@@ -127,13 +128,25 @@ async def read_body(request: Request, most: int, timeout_s: float) -> bytes:
         raise BodyTimeoutError(f"the body was not complete after {timeout_s:g} s") from None
 
 
-def resend_of(request: Request, body: bytes) -> Resend | None:
-    """The request's Idempotency-Key with what its answer depends on; None without the header; raises ParameterError."""
+def resend_of(request: Request, body: bytes, line: int | None = None) -> Resend | None:
+    """The request's Idempotency-Key with what its answer depends on; None without the header.
+
+    Args:
+        request: which bears the key.
+        body: of one ECG.
+        line: its place, where it is one of many.
+
+    Raises:
+        ParameterError: a key that is none.
+        MalformedError, TooLargeError: as `service.uploads.what_was_sent` says.
+    """
     key = request.headers.get("idempotency-key")
     if key is None:
         return None
-    asked = f"{request.headers.get('content-type', '')}\n{request.url.query}\n"
-    return Resend(key, sha256(asked.encode() + body).hexdigest())
+    digest = sha256(f"{request.url.query}\n".encode())
+    for part in what_was_sent(request.headers.get("content-type", ""), body, serving_of(request).limits):
+        digest.update(part)
+    return Resend(key, digest.hexdigest(), line)
 
 
 async def unless_gone(receive: Receive, work: Coroutine[object, object, T]) -> T:

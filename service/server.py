@@ -93,18 +93,19 @@ def _greeting(settings: Settings, port: int) -> list[str]:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"{'https' if settings.tls_cert else 'http'}://{host}:{port}"
     lines = [f"ECG service on {url} (documentation: {url}/docs)"]
-    if curl := None if settings.tls_cert else _curl(url):
+    if curl := None if settings.tls_cert else _curl(url, asked=bool(settings.api_keys or settings.oidc_issuer)):
         lines += ["Try it:", f"  {curl}"]
     return lines
 
 
-def _curl(url: str) -> str | None:
-    """A request with the example record of the checkout, where there is one."""
+def _curl(url: str, *, asked: bool) -> str | None:
+    """A request with the example record of the checkout, where there is one, and with a key where one is asked for."""
+    key = "-H 'Authorization: Bearer KEY' " if asked else ""
     for header in sorted(EXAMPLES.glob("*.hea")):
         samples = [header.with_suffix(suffix) for suffix in (".dat", ".mat")]
         if found := [path for path in samples if path.exists()]:
             files = " ".join(f"-F files=@{_short(path)}" for path in (header, found[0]))
-            return f"curl -sS {files} {url}/v1/ecgs"
+            return f"curl -sS {key}{files} {url}/v1/ecgs"
     return None
 
 

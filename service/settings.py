@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -247,7 +248,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     names = os.environ if environment is None else environment
     known = {PREFIX + name.upper() for name in Settings.model_fields} | OTHER_NAMES
     if unknown := sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper() not in known):
-        raise SettingsError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        meant = "".join(
+            f"; did you mean {near}?" for name in unknown for near in get_close_matches(name.upper(), known, 1)
+        )
+        raise SettingsError(f"unknown setting {', '.join(unknown)}{meant}; known are {', '.join(sorted(known))}")
     try:
         return Settings()
     except ValidationError as error:

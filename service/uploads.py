@@ -1,7 +1,7 @@
 """How a body is to be read: from its content type and its query to the decoder that turns bytes into a recording."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -60,6 +60,20 @@ def _decode_multipart(body: bytes, *, boundary: bytes, limits: Limits) -> Record
     if not files:
         raise MalformedError(f"no file in the field {FIELD}")
     return decode_files(files, limits)
+
+
+def what_was_sent(content_type: str, body: bytes, limits: Limits) -> Iterator[bytes]:
+    """What an answer depends on, alike whenever the same is sent: a multipart body has another boundary each time.
+
+    Raises:
+        MalformedError, TooLargeError: as `split_multipart` says.
+    """
+    kind, options = _parsed(content_type)
+    if kind != MULTIPART:
+        yield from (content_type.encode(), b"\n", body)
+        return
+    for name, content in split_multipart(body, _boundary(options), most=limits.members).items():
+        yield from (f"{len(content)} {name}\n".encode(), content)
 
 
 def split_multipart(body: bytes, boundary: bytes, *, most: int) -> dict[str, bytes]:

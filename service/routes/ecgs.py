@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from service.batches import Batch
 from service.documentation import ANSWERS, BATCH_BODY, ECG_BODY, LINES
+from service.idempotency import Work
 from service.lines import LineStream, LineWriter
 from service.pipeline import Answered, Job
 from service.requests import admitted_of, parts_of, read_body, resend_of, serving_of, trace_of, unless_gone
@@ -50,14 +51,22 @@ async def read_batch(request: Request) -> LineStream:
 
     The answer has a line for each, in the order of the lines, or of the headers and JSON files in the archive:
     `{"index", "answer"}`, or `{"index", "problem"}` for one that cannot be read; the others do not suffer. Files of the
-    archive that belong to no record, such as a .dat without its header, have a problem each after these.
+    archive that belong to no record, such as a .dat without its header, have a problem each after these. A batch that
+    is sent again under its Idempotency-Key gets the lines that were answered before as they were.
     """
     serving = serving_of(request)
     settings = serving.settings
-    claim = admitted_of(request).claim
+    caller, claim = admitted_of(request).caller, admitted_of(request).claim
     parts = parts_of(request)
     trace = trace_of(request)
-    writer = LineWriter(serving.lease, partial(serving.batch_turn, claim), serving.telemetry, trace, serving.audit)
+    resend_of(request, b"", 0)  # a key that is none is refused before the body is read
+
+    async def once(body: bytes, line: int, work: Work) -> Answered:
+        answered, _ = await serving.answers.answer(caller.name, resend_of(request, body, line), work)
+        return answered
+
+    turn = partial(serving.batch_turn, claim)
+    writer = LineWriter(serving.lease, turn, once, serving.telemetry, trace, serving.audit)
 
     @asynccontextmanager
     async def lines() -> AsyncIterator[AsyncIterator[bytes]]:

@@ -104,10 +104,25 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
     return tuple(_key(line, number) for number, line in enumerate(lines, start=1))
 
 
-def new_key(name: str, scopes: frozenset[Scope]) -> tuple[str, str]:
-    """A fresh key for its owner, and the line for the service's file."""
+def new_key(name: str, scopes: frozenset[Scope], expires: datetime | None = None) -> tuple[str, str]:
+    """A fresh key for its owner, and the line for the service's file.
+
+    Args:
+        name: id of the key.
+        scopes: what it is good for.
+        expires: its end, with a time zone; None for none.
+
+    Raises:
+        SettingsError: a name that the file would not take.
+    """
     key = secrets.token_urlsafe(32)
     line = {"id": name, "sha256": sha256(key.encode()).hexdigest(), "scopes": sorted(scopes)}
+    if expires:
+        line["expires"] = expires.isoformat()
+    try:
+        ApiKey.model_validate(line)
+    except ValidationError:
+        raise SettingsError("a key's name takes 1 to 64 letters, digits, dots, dashes and underscores") from None
     return key, json.dumps(line)
 
 

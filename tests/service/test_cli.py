@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from service import examples
 from service.app import create_app
 from service.cli import main
 from service.schemas import AnswerBody
+from service.security import read_keys
 from service.settings import Settings
 from tests.service.stubs import StubEngine, listening, no_waves
 from tests.training.toy_bundle import write_toy_bundle
@@ -207,7 +209,7 @@ def test_a_bundle_or_server_that_is_not_there_says_so(folder: Path, capsys: Capt
 def test_a_misspelt_setting_stops_the_server_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setenv("ECG_BUNDEL", "x")
     assert main(["serve"]) == 2
-    assert capsys.readouterr().err.startswith("ecg: unknown setting ECG_BUNDEL")
+    assert capsys.readouterr().err.startswith("ecg: unknown setting ECG_BUNDEL; did you mean ECG_BUNDLE?; known are")
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
@@ -237,6 +239,18 @@ def test_a_key_is_made_with_its_line(capsys: Capture) -> None:
     line = json.loads(next(one for one in said.splitlines() if "sha256" in one))
     assert line["id"] == "ward"
     assert line["scopes"] == ["metrics", "read"]
+    assert "expires" not in line
+
+
+def test_a_key_may_have_an_end(capsys: Capture, tmp_path: Path) -> None:
+    assert main(["key", "ward", "--expires", "2027-01-31"]) == 0
+    (tmp_path / "keys").write_text(capsys.readouterr().out.splitlines()[-1])
+    assert read_keys(tmp_path / "keys")[0].expires == datetime(2027, 1, 31, tzinfo=UTC)
+    with pytest.raises(SystemExit):
+        main(["key", "ward", "--expires", "soon"])
+    capsys.readouterr()
+    assert main(["key", "Ward 7"]) == 2
+    assert capsys.readouterr().err.startswith("ecg: a key's name takes")
 
 
 @pytest.mark.slow

@@ -1,12 +1,15 @@
 """A request that comes again gets the same answer, and never another's."""
 
 import asyncio
+import json
 import threading
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
+from service import examples
 from service.app import create_app
 from service.errors import IdempotencyError, ParameterError
 from service.idempotency import Answers, Resend
@@ -102,6 +105,46 @@ def test_over_http_a_resend_says_that_it_is_one(client: httpx.Client) -> None:
     assert parts.json()["code"] == "idempotency_mismatch"
     refused = client.post("/v1/ecgs", content=body, headers=headers | {"idempotency-key": "a b"})
     assert (refused.status_code, refused.json()["code"]) == (422, "bad_parameter")
+
+
+def test_over_http_the_same_files_are_the_same_though_each_client_draws_a_boundary(client: httpx.Client) -> None:
+    headers = {"idempotency-key": "order-2"}
+    first, again = (client.post("/v1/ecgs", **bodies.wfdb(), headers=headers) for _ in "ab")
+    assert first.request.headers["content-type"] != again.request.headers["content-type"]
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.content == first.content
+    record = examples.wfdb_record()
+    record["example.dat"] = record["example.dat"][::-1]
+    other = client.post("/v1/ecgs", files=[("files", item) for item in record.items()], headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+
+
+def lines_of(url: str, lines: list[str], key: str = "k") -> list[str]:
+    headers = {"content-type": "application/x-ndjson", "idempotency-key": key}
+    return post(f"{url}/v1/ecgs/batch", content="\n".join(lines), headers=headers).text.splitlines()
+
+
+def codes(lines: list[str]) -> list[str]:
+    return [json.loads(line).get("problem", {}).get("code", "") for line in lines]
+
+
+def test_a_batch_that_is_sent_again_is_worked_on_where_it_was_not_answered(bundle_folder: Path) -> None:
+    engine = StubEngine(fail_above=5.0)
+    loud = {name: (values * 20).tolist() for name, values in examples.simulated_mv().items()}
+    lines = [json.dumps(examples.json_lists()), str(bodies.json_with(leads=loud)["content"]), "{}"]
+    with listening(create_app(Settings(bundle=bundle_folder), engine, no_waves)) as url:
+        first = lines_of(url, lines)
+        assert codes(first) == ["", "engine_failed", "missing_rate"]
+        engine.fail_above, runs = np.inf, len(engine.batches)
+        again = lines_of(url, lines)
+        assert codes(again) == ["", "", "missing_rate"]
+        assert again[0] == first[0]
+        assert len(engine.batches) == runs + 1
+        assert codes(lines_of(url, lines[1:])) == ["idempotency_mismatch"] * 2
+        assert codes(lines_of(url, lines[:1], key="other")) == [""]
+        single = bodies.lists() | {"headers": {"idempotency-key": "k"}}
+        assert "idempotency-replayed" not in post(f"{url}/v1/ecgs", **single).headers
+        assert json.loads(lines_of(url, lines, key="a b")[0])["code"] == "bad_parameter"
 
 
 def test_a_resend_after_the_first_caller_left_is_worked_for(bundle_folder: Path) -> None:

@@ -155,6 +155,13 @@ def test_an_unexpected_fault_is_a_500_without_its_words(bundle_folder: Path) -> 
         assert "SECRET" not in answer.text
 
 
+def test_who_asks_by_another_method_is_told_which_there_are(bundle_folder: Path) -> None:
+    with serving(bundle_folder, StubEngine()) as url:
+        refused = get(f"{url}/v1/ecgs")
+        assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed")
+        assert refused.headers["allow"] == "POST"
+
+
 def test_a_body_that_does_not_come_is_given_up(bundle_folder: Path) -> None:
     with serving(bundle_folder, StubEngine(), body_timeout_s=0.2) as url:
         port = int(url.rsplit(":", 1)[1])

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from threading import Thread
 
 import pytest
 
+from service.security import new_key
 from tests.service import bodies
 from tests.service.stubs import get, post
 from tests.training.toy_bundle import write_toy_bundle
@@ -62,6 +64,17 @@ def test_it_says_where_it_listens_serves_and_ends_well(tmp_path: Path) -> None:
         last = post(f"{url}/v1/ecgs?include=findings", **bodies.wfdb())
         assert (last.status_code, last.headers["connection"]) == (200, "close")
         assert running.wait(60) == 0
+
+
+@pytest.mark.slow
+def test_the_line_to_try_bears_a_key_where_one_is_asked_for(tmp_path: Path) -> None:
+    secret, line = new_key("ward", frozenset({"read"}))
+    (tmp_path / "keys").write_text(line)
+    with process(write_toy_bundle(tmp_path / "bundle"), ECG_API_KEYS=str(tmp_path / "keys")) as running:
+        _, curl = greeting(running)
+        words = shlex.split(curl.replace("KEY", secret))
+        tried = subprocess.run([*words, "-m", "60"], cwd=ROOT, capture_output=True, check=True)
+        assert b'"findings":[{' in tried.stdout
 
 
 def until_unready(url: str) -> None:
