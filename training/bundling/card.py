@@ -8,6 +8,7 @@ from typing import Any
 from model.bundle import Bundle, Manifest, read_bundle
 from training.errors import TrainingError
 from training.running.loop import LOG
+from training.running.state import sources_of
 
 CARD = "MODEL_CARD.md"
 # further: a fine-tuning that went on from a whole network; second: a detail path of its own, merged with that.
@@ -23,11 +24,15 @@ HEADLINE = (
 )
 
 LIMITS = """\
-Decision support, to be read by a clinician; not a medical device. It answers adult 12-lead ECGs at rest of 5 s and
-more. It was trained on one centre's recordings of 1989-1996, sampled at 100 Hz, and sees nothing above 40 Hz: pacing
-spikes and late potentials are beyond it. Discrimination travels between hospitals better than thresholds and
-calibration do: re-fit those with `python -m training calibrate` on local records. A statement that stands in the
-vocabulary and not among the outputs had too few examples, and its absence from an answer says nothing."""
+Decision support, to be read by a clinician; not a medical device. It answers adult 12-lead ECGs at rest of {shortest:g}
+s and more. {origin} It sees nothing above {lowpass:g} Hz: pacing spikes and late potentials are beyond it.
+Discrimination travels between hospitals better than thresholds and calibration do: re-fit those with `python -m
+training calibrate` on local records. A statement that stands in the vocabulary and not among the outputs had too few
+examples, and its absence from an answer says nothing."""
+
+# Who is in a database, where its publisher says so.
+ORIGINS = {"ptbxl": "PTB-XL is one centre's recordings of 1989-1996."}
+UNKNOWN_ORIGIN = "Whom the records of `{source}` stand for, only their owner can say."
 
 
 def run(bundle: Path, runs: Path, *, note: str = "") -> dict[str, object]:
@@ -47,6 +52,8 @@ def run(bundle: Path, runs: Path, *, note: str = "") -> dict[str, object]:
     if "test" not in opened.manifest.metrics:
         raise TrainingError("the bundle was not scored on a test split; run `evaluate --into-bundle` first")
     logs = {stage: _read_log(runs / stage / LOG) for stage in STAGES if (runs / stage).is_dir()}
+    if not logs:
+        raise TrainingError(f"{runs} holds no run of {', '.join(STAGES)}")
     for stage in logs:
         shutil.copyfile(runs / stage / LOG, bundle / f"{stage}.jsonl")
     (bundle / CARD).write_text("\n".join(_lines(opened, logs, note)) + "\n", encoding="utf-8")
@@ -84,7 +91,7 @@ def _lines(bundle: Bundle, logs: dict[str, list[dict[str, Any]]], note: str) -> 
         "",
         "## Limits",
         "",
-        LIMITS,
+        _limits(manifest),
         "",
         "## Data and method",
         "",
@@ -97,20 +104,32 @@ def _made_of(manifest: Manifest, logs: dict[str, list[dict[str, Any]]]) -> list[
     paths = model.get("detail_paths", 1) if model["detail"] else 0
     path = " beside a convolutional path over the raw window" if paths else ""
     path += f" ({paths} of them, trained apart)" if paths > 1 else ""
+    attention = "Cross-Pattern Attention" if model.get("cropa", True) else "full attention"
+    before = [source for source in sources_of(manifest) if source != data["source"]]
+    began = f", having learned from {' and '.join(f'`{source}`' for source in before)} before" if before else ""
     waves = " A wave head in the same graph marks P, QRS and T in all 12 leads." if manifest.wave_leads else ""
     lines = [
-        f"ECG-JEPA: {model['depth']} blocks of width {model['dim']} with {model['heads']} heads under Cross-Pattern "
-        f"Attention, pooled by attention{path}, one linear layer.{waves}",
+        f"ECG-JEPA: {model['depth']} blocks of width {model['dim']} with {model['heads']} heads under "
+        f"{attention}, pooled by attention{path}, one linear layer.{waves}",
         "",
         f"Trained on the train split of `{data['source']}` ({data['records']} records in all splits; data "
-        f"`{data['data_sha256'][:12]}`, split `{data['split_sha256'][:12]}`), calibrated on val (thresholds "
-        f"`{manifest.thresholds_version}`), scored once on test. The configuration is in `manifest.json`, the logs "
+        f"`{data['data_sha256'][:12]}`, split `{data['split_sha256'][:12]}`){began}, calibrated on val (thresholds "
+        f"`{manifest.thresholds_version}`), scored on test. The configuration is in `manifest.json`, the logs "
         "lie beside it.",
         "",
         "| stage | ECGs seen | minutes | ECG/s | last loss | val |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     return lines + [_stage_row(stage, log) for stage, log in logs.items()]
+
+
+def _limits(manifest: Manifest) -> str:
+    """What a reader must not ask of the bundle; nothing is said of a database that is not known of it."""
+    origins = [ORIGINS.get(one, UNKNOWN_ORIGIN.format(source=one)) for one in sources_of(manifest)]
+    rates = " and ".join(f"{rate} Hz" for rate in manifest.data.get("sampling_hz", {}))
+    origins += [f"The records that taught were sampled at {rates}."] if rates else []
+    spec = manifest.spec
+    return LIMITS.format(shortest=spec.min_duration_s, lowpass=spec.lowpass_hz, origin=" ".join(origins))
 
 
 def _stage_row(stage: str, log: list[dict[str, Any]]) -> str:

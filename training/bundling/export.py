@@ -13,7 +13,7 @@ import torch
 from onnx.external_data_helper import set_external_data
 from torch import Tensor
 
-from model.bundle import Manifest, Output, Variant, WaveGraph, file_sha256, write_manifest
+from model.bundle import MANIFEST, Manifest, Output, Variant, WaveGraph, file_sha256, write_manifest
 from model.nn.network import ServedNetwork
 from model.nn.waves import WAVE_OUTPUTS, AnyLeadHead, TwelveLeadHead, folded
 from model.reading.findings import Calibration
@@ -23,7 +23,7 @@ from training.bundling.credits import METHOD, credits_of
 from training.bundling.parity import measure_losses, measure_parity
 from training.bundling.precision import PRECISIONS
 from training.bundling.self_test import write_self_test
-from training.config import Config
+from training.config import Config, WavesConfig
 from training.data.dataset import PreparedSet, read_prepared, statement_of
 from training.data.whole_folder import whole_folder
 from training.errors import TrainingError
@@ -44,7 +44,8 @@ def run(config: Config, *, start: Path, data: Path, out: Path, waves: Path | Non
     """Write a bundle from a fine-tuned checkpoint.
 
     Args:
-        config: name, version and variants of the bundle; with `waves` also how its head was trained, for the manifest.
+        config: name, version and variants of the bundle; with the checkpoint of a wave head also how that was trained,
+            for the manifest.
         start: the checkpoint, or a bundle to export anew.
         data: the prepared folder it was trained on; parity is measured on its val records.
         out: folder of the bundle; must not exist yet.
@@ -60,7 +61,7 @@ def run(config: Config, *, start: Path, data: Path, out: Path, waves: Path | Non
     trained, prepared = read_trained(start), read_prepared(data)
     head = read_wave_head(start, waves)
     if waves is not None:
-        trained = replace(trained, config=replace(trained.config, waves=config.waves))
+        trained = replace(trained, config=replace(trained.config, waves=_wave_settings(config, waves)))
     rows = prepared.window_rows("val")[:PARITY_RECORDS]
     if not len(rows):
         raise TrainingError(f"{data} has no record in the split val, on which a bundle is measured")
@@ -101,6 +102,11 @@ def read_wave_head(start: Path, waves: Path | None) -> TwelveLeadHead | None:
     if net is None and waves is not None:
         net = read_head(waves)
     return TwelveLeadHead(net) if net else None
+
+
+def _wave_settings(config: Config, waves: Path) -> WavesConfig:
+    """How a wave head was trained: a bundle says it of its own, a checkpoint's are those of the command."""
+    return read_trained(waves).config.waves if (waves / MANIFEST).is_file() else config.waves
 
 
 def write_graphs(trained: Trained, variants: Iterable[str], folder: Path, waves: TwelveLeadHead | None = None) -> None:
@@ -191,7 +197,9 @@ def _share_weights(
 
 def build_manifest(config: Config, trained: Trained, prepared: PreparedSet, folder: Path, *, waves: bool) -> Manifest:
     """What is known of a bundle before it is calibrated and scored."""
-    credit = [credits_of(source) for source in (prepared.meta["source"], *(["ludb"] if waves else []))]
+    learned_from = tuple(dict.fromkeys((*trained.sources, prepared.source)))
+    credit = [credits_of(source) for source in dict.fromkeys((*learned_from, *(["ludb"] if waves else [])))]
+    data = {name: prepared.meta[name] for name in ("source", "data_sha256", "split_sha256", "records")}
     return Manifest(
         name=config.export.name,
         version=config.export.version,
@@ -202,7 +210,7 @@ def build_manifest(config: Config, trained: Trained, prepared: PreparedSet, fold
         variants={name: variant_of(name, folder) for name in config.export.variants},
         wave_leads=STANDARD_LEADS if waves else (),
         metrics={"val": trained.val},
-        data={name: prepared.meta[name] for name in ("source", "data_sha256", "split_sha256", "records")},
+        data=data | {"learned_from": learned_from, "sampling_hz": prepared.meta.get("sampling_hz", {})},
         training={"config": asdict(trained.config)},
         code_commit=code_commit(),
         licences=tuple(one.licence for one in credit),

@@ -59,6 +59,11 @@ class PreparedSet:
     meta: dict[str, Any]
 
     @property
+    def source(self) -> str:
+        """The database that these are of."""
+        return str(self.meta.get("source", ""))
+
+    @property
     def identity(self) -> str:
         """What a run depends on: samples, splits and labels."""
         hashes = (str(self.meta.get(name, "")) for name in ("data_sha256", "split_sha256"))

@@ -13,6 +13,7 @@ from training.evaluation.figures import Answers, Figures, GroupFigures, answers_
 from training.evaluation.plots import write_plots
 from training.evaluation.report import Report, write_table
 from training.evaluation.scoring import Scored, Selection, score, some_of
+from training.running.state import sources_of
 
 
 def run(
@@ -50,7 +51,7 @@ def run(
 def _seen(bundle: Bundle) -> frozenset[str]:
     """The databases that weights and thresholds were fitted on."""
     manifest = bundle.manifest
-    return frozenset({manifest.data.get("source"), manifest.metrics.get("calibration", {}).get("source")}) - {None}
+    return frozenset({*sources_of(manifest), manifest.metrics.get("calibration", {}).get("source")}) - {None}
 
 
 def _write(report: Report, settings: EvaluateConfig, out: Path) -> None:

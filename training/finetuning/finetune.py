@@ -23,7 +23,7 @@ from training.running.checkpoint import write_checkpoint
 from training.running.device import resolve_device
 from training.running.loop import Rows, train
 from training.running.optim import adamw, layerwise_scales
-from training.running.state import Trained, read_encoder, read_trained
+from training.running.state import Trained, read_encoder, read_sources, read_trained
 
 NETWORK = "network.pt"
 LAST_LAYER = "head.linear."
@@ -41,6 +41,7 @@ class FinetuneTask:
     device: torch.device
     best: float = field(default=-1.0)
     progress: float = field(default=0.0)
+    learned_from: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
         stage, model = self.config.finetune, self.config.model
@@ -59,9 +60,10 @@ class FinetuneTask:
         self.windows = WindowStore(self.data.windows, self.device)
         self.labels = torch.from_numpy(self.data.labels_of(self.keys)[self.data.window_record])
 
-    def start_from(self, encoder: dict[str, Tensor]) -> None:
-        """Take a pretrained encoder's weights."""
+    def start_from(self, encoder: dict[str, Tensor], sources: tuple[str, ...] = ()) -> None:
+        """Take a pretrained encoder's weights, and remember the databases that it learned from."""
         self._take(self.network.encoder, encoder, "encoder")
+        self.learned_from = sources
 
     def continue_from(self, trained: Trained) -> None:
         """Take a fine-tuned network's weights; a statement that is new to it starts at zero."""
@@ -73,6 +75,7 @@ class FinetuneTask:
             weights[name] = start.new_zeros(len(self.keys), *old.shape[1:])
             weights[name][here] = old[there].to(start)
         self._take(self.network, weights, "network")
+        self.learned_from = trained.sources
 
     def _take(self, module: nn.Module, weights: dict[str, Tensor], what: str) -> None:
         try:
@@ -153,7 +156,9 @@ class FinetuneTask:
 
     def _keep(self, figures: dict[str, float]) -> None:
         state = {"network": self.averaged.module.state_dict(), "keys": list(self.keys)}
-        write_checkpoint(self.out / NETWORK, state | {"config": asdict(self.config), "val": figures})
+        sources = list(dict.fromkeys((*self.learned_from, self.data.source)))
+        state |= {"config": asdict(self.config), "val": figures, "sources": sources}
+        write_checkpoint(self.out / NETWORK, state)
 
     def weights(self) -> Rows:
         """What each window weighs in a mean loss: its known labels."""
@@ -231,6 +236,6 @@ def run(
     if start is not None and whole:
         task.continue_from(read_trained(start))
     elif start is not None:
-        task.start_from(read_encoder(start))
+        task.start_from(read_encoder(start), read_sources(start))
     train(task, task.rows(), config.finetune, out, weights=task.weights())
     return {"network": str(out / NETWORK), "val": task.best}

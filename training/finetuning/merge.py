@@ -33,7 +33,7 @@ def run(start: Path, others: list[Path], out: Path) -> dict[str, object]:
     for other in others:
         merged = merge(merged, read_trained(other))
     state = {"network": merged.weights, "keys": list(merged.keys), "config": asdict(merged.config)}
-    write_checkpoint(out, state | {"val": merged.val})
+    write_checkpoint(out, state | {"val": merged.val, "sources": list(merged.sources)})
     return {"network": str(out), "detail_paths": merged.config.model.paths}
 
 
@@ -53,7 +53,8 @@ def merge(first: Trained, second: Trained) -> Trained:
     weights["head.linear.weight"] = torch.cat([weight[0] * shares[0], weight[1][:, width:] * shares[1]], dim=1)
     weights["head.linear.bias"] = bias[0] * shares[0] + bias[1] * shares[1]
     model = replace(first.config.model, detail_paths=total)
-    return Trained(weights, first.keys, replace(first.config, model=model), {})
+    sources = tuple(dict.fromkeys((*first.sources, *second.sources)))
+    return Trained(weights, first.keys, replace(first.config, model=model), {}, sources)
 
 
 def _require_fit(first: Trained, second: Trained) -> None:

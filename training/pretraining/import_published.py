@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from model.nn.config import EncoderConfig
+from model.nn.encoder import Encoder
 from model.nn.published import as_tensors, from_published, part, published_sizes
 from training.errors import TrainingError
 from training.running.checkpoint import write_checkpoint
@@ -28,11 +30,14 @@ def run(file: Path, out: Path) -> dict[str, object]:
     state = from_published(as_tensors(_state(file)))
     heads = HEADS.get(_width(state))
     sizes = published_sizes(state, heads or 1)
-    write_checkpoint(out, {"encoder": part(state, "encoder")})
+    encoder = part(state, "encoder")
+    _require_whole(encoder, sizes, file)
+    write_checkpoint(out, {"encoder": encoder})
     return {"encoder": str(out), "dim": sizes.dim, "depth": sizes.depth, "heads": heads}
 
 
-def _state(file: Path) -> dict[str, Any]:
+def _state(file: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a state dict in a file, without what else may stand beside them."""
     try:
         loaded = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -42,7 +47,17 @@ def _state(file: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise TrainingError(f"{file} is not a checkpoint: it holds a {type(loaded).__name__}")
     inner = loaded.get("encoder", loaded)
-    return inner if isinstance(inner, dict) else loaded
+    state: dict[str, Any] = inner if isinstance(inner, dict) else loaded
+    return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def _require_whole(weights: dict[str, torch.Tensor], sizes: EncoderConfig, file: Path) -> None:
+    """Raise TrainingError unless an encoder takes just these weights."""
+    try:
+        Encoder(sizes).load_state_dict(weights)
+    except (RuntimeError, ValueError) as error:
+        what = str(error).splitlines()[-1].strip()
+        raise TrainingError(f"{file} holds no whole ECG-JEPA encoder: {what}") from None
 
 
 def _width(state: dict[str, torch.Tensor]) -> int:

@@ -86,7 +86,9 @@ class PretrainTask:
 
     def _keep(self) -> None:
         state = self.network.encoder.state_dict()
-        write_checkpoint(self.out / ENCODER, {"encoder": state, "probe_auroc": self.best})
+        write_checkpoint(
+            self.out / ENCODER, {"encoder": state, "probe_auroc": self.best, "sources": [self.data.source]}
+        )
 
 
 def run(config: Config, data: Path, out: Path, *, device: str = "auto") -> dict[str, object]:

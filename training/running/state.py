@@ -8,7 +8,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
-from model.bundle import MANIFEST, REFERENCE_VARIANT, Bundle, read_bundle
+from model.bundle import MANIFEST, REFERENCE_VARIANT, Bundle, Manifest, read_bundle
 from model.nn.config import EncoderConfig
 from model.nn.network import EcgNetwork
 from model.nn.published import part
@@ -27,12 +27,14 @@ class Trained:
         keys: its statements, in output order.
         config: of the run that made it.
         val: its figures on the val split.
+        sources: databases that it learned from, its pretraining included.
     """
 
     weights: dict[str, Tensor]
     keys: tuple[str, ...]
     config: Config
     val: dict[str, float]
+    sources: tuple[str, ...] = ()
 
     def network(self, *, factorised: bool = False) -> EcgNetwork:
         """The network in evaluation mode, in one of the two forms of attention."""
@@ -54,7 +56,8 @@ def read_trained(path: Path) -> Trained:
     state = read_checkpoint(path)
     if "network" not in state or "keys" not in state:
         raise TrainingError(f"{path} holds no fine-tuned network")
-    return Trained(state["network"], tuple(state["keys"]), parse_config(state["config"]), state["val"])
+    sources = tuple(state.get("sources", ()))
+    return Trained(state["network"], tuple(state["keys"]), parse_config(state["config"]), state["val"], sources)
 
 
 def read_encoder(path: Path) -> dict[str, Tensor]:
@@ -70,6 +73,24 @@ def read_encoder(path: Path) -> dict[str, Tensor]:
             encoder: dict[str, Tensor] = state["encoder"]
             return encoder
     return part(read_trained(path).weights, "encoder")
+
+
+def read_sources(path: Path) -> tuple[str, ...]:
+    """The databases that an encoder, a network or a bundle learned from, as far as it says.
+
+    Raises:
+        TrainingError: none of these.
+        BundleError: a bundle that is damaged.
+    """
+    if (path / MANIFEST).is_file():
+        return sources_of(read_bundle(path).manifest)
+    return tuple(read_checkpoint(path).get("sources", ()))
+
+
+def sources_of(manifest: Manifest) -> tuple[str, ...]:
+    """The databases that a bundle learned from; one of before this was written down names the last."""
+    last = manifest.data.get("source")
+    return tuple(manifest.data.get("learned_from", () if last is None else (last,)))
 
 
 def read_wave_net(path: Path) -> WaveNet | None:
@@ -114,4 +135,5 @@ def _from_bundle(bundle: Bundle) -> Trained:
     found |= {name: value for name, value in wanted.items() if name.endswith("num_batches_tracked")}
     if missing := wanted.keys() - found.keys():
         raise TrainingError(f"the bundle's graph lacks {len(missing)} weights, such as {min(missing)}")
-    return Trained({name: found[name] for name in wanted}, keys, config, bundle.manifest.metrics.get("val", {}))
+    weights, manifest = {name: found[name] for name in wanted}, bundle.manifest
+    return Trained(weights, keys, config, manifest.metrics.get("val", {}), sources_of(manifest))

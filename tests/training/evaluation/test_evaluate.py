@@ -158,10 +158,13 @@ def test_a_database_that_nothing_was_learned_from_is_taken_whole(tmp_path: Path,
     assert "| JS00008 | malformed_record |" in (tmp_path / "report" / "report.md").read_text()
 
 
-def test_a_database_that_a_bundle_was_fitted_on_keeps_its_splits(tmp_path: Path, foreign: Path) -> None:
+@pytest.mark.parametrize("data", [{"source": "challenge"}, {"source": "x", "learned_from": ["challenge", "x"]}])
+def test_a_database_that_a_bundle_was_fitted_on_keeps_its_splits(
+    tmp_path: Path, foreign: Path, data: dict[str, object]
+) -> None:
     bundle = write_toy_bundle(tmp_path / "bundle")
     manifest = read_bundle(bundle).manifest
-    write_manifest(bundle, replace(manifest, data={"source": "challenge"}))
+    write_manifest(bundle, replace(manifest, data=data))
     splits = [entry.split for entry in open_source("challenge", foreign).entries if entry.record != "JS00008"]
     found = run(Config(evaluate=SETTINGS), bundle, foreign, out=None, split="train", source=None)
     assert (found["split"], found["n"]) == ("train", splits.count("train"))

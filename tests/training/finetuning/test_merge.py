@@ -46,6 +46,11 @@ def test_logits_are_the_mean_of_all_networks_however_they_are_merged() -> None:
     assert one_by_one.config.model.paths == 3
 
 
+def test_what_either_learned_from_is_remembered() -> None:
+    first, second = replace(trained(0), sources=("ptbxl", "x")), replace(trained(1), sources=("x", "challenge"))
+    assert merge(first, second).sources == ("ptbxl", "x", "challenge")
+
+
 @torch.no_grad()
 def test_what_learned_alone_answers_alone_as_in_its_network() -> None:
     windows, one = torch.randn(2, 8, 2500), trained(1)

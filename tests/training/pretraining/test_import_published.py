@@ -33,11 +33,19 @@ def test_an_imported_encoder_reproduces_the_golden_tokens(tmp_path: Path, *, nes
 def test_what_is_no_encoder_is_said_in_one_line(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(3)}, tmp_path / "other.pth")
     torch.save([1], tmp_path / "list.pth")
+    torch.save({"network": {"a": torch.zeros(3)}, "keys": ["NORM"], "config": {}}, tmp_path / "tuned.pth")
+    half = dict(Encoder(EncoderConfig(dim=16, depth=2, heads=1)).state_dict())
+    torch.save({key: value for key, value in half.items() if "mlp" not in key}, tmp_path / "half.pth")
+    torch.save({key: value[:4] for key, value in half.items()}, tmp_path / "odd.pth")
     (tmp_path / "text.pth").write_text("no")
     (tmp_path / "table.pth").write_text("record,superclasses,statements\n")
     for name, wanted in (
         ("other.pth", "not the state"),
         ("list.pth", "holds a list"),
+        ("tuned.pth", "not the state"),
+        ("half.pth", "no whole ECG-JEPA encoder: Missing key"),
+        ("odd.pth", "no whole ECG-JEPA encoder: size mismatch"),
+        (".", "not a checkpoint"),
         ("text.pth", "not a checkpoint"),
         ("table.pth", "not a checkpoint"),
         ("none.pth", "no file"),

@@ -16,7 +16,7 @@ CONFIG = Config(
 COUNT = 120
 
 
-def write_prepared(folder: Path, *, patients: bool = False) -> Path:
+def write_prepared(folder: Path, *, patients: bool = False, source: str = "x") -> Path:
     """Records of two windows each, the second class louder than the first; with `patients`, of two records each."""
     random = np.random.default_rng(0)
     loud = np.arange(COUNT) % 2
@@ -29,5 +29,5 @@ def write_prepared(folder: Path, *, patients: bool = False) -> Path:
         for row in range(COUNT)
     ]
     (folder / INDEX).write_text("\n".join([",".join(INDEX_COLUMNS), *rows]) + "\n")
-    (folder / META).write_text(json.dumps({"keys": ["NORM", "MI"], "source": "x", "data_sha256": "0"}))
+    (folder / META).write_text(json.dumps({"keys": ["NORM", "MI"], "source": source, "data_sha256": "0"}))
     return folder
