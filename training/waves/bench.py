@@ -36,7 +36,8 @@ from training.waves.pictures import write_picture
 from training.waves.tachycardia import hurried_records
 from training.waves.train import HEAD, fold_folder, folds, read_head
 
-_HURRIED_BPM = ((90.0, 110.0), (110.0, 130.0), (130.0, 160.0))
+_HURRIED_BPM = ((90.0, 110.0), (110.0, 130.0), (130.0, 160.0))  # judged by bands, with other draws than trained on
+
 Method = Callable[[Recording], Waves]
 
 

@@ -6,6 +6,7 @@ record, so that a network learns to expect them; a thousand records in fibrillat
 In sinus rhythm every QRS has its P: where the teacher finds none, it has missed it, and nothing before that QRS counts.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,12 +35,12 @@ class Rhythms:
     Attributes:
         windows: float16 (W, 8, sample), mV.
         with_p: rows of each rhythm that has P waves, never empty.
-        without_p: rows of each that has none, never empty.
+        without_p: rows of those that have none, never empty.
     """
 
     windows: npt.NDArray[np.float16]
     with_p: tuple[npt.NDArray[np.intp], ...]
-    without_p: tuple[npt.NDArray[np.intp], ...]
+    without_p: npt.NDArray[np.intp]
 
 
 def read_rhythms(prepared: PreparedSet) -> Rhythms:
@@ -52,7 +53,7 @@ def read_rhythms(prepared: PreparedSet) -> Rhythms:
     if not (len(rows["sinus rhythm"]) and len(rows["fibrillation"])):
         raise TrainingError(f"{prepared.folder} has no records with and without fibrillation in its train split")
     with_p = tuple(rows[name] for name in ("sinus rhythm", "sinus tachycardia") if len(rows[name]))
-    return Rhythms(prepared.windows, with_p, (np.concatenate([rows["fibrillation"], rows["flutter"]]),))
+    return Rhythms(prepared.windows, with_p, np.concatenate([rows["fibrillation"], rows["flutter"]]))
 
 
 def rhythm_records(prepared: PreparedSet, split: str) -> dict[str, npt.NDArray[np.intp]]:
@@ -81,13 +82,11 @@ def _said(prepared: PreparedSet, statements: tuple[str, ...]) -> npt.NDArray[np.
 def draw_rhythms(rhythms: Rhythms, count: int, draw: Generator) -> tuple[Cut, Tensor]:
     """Some ECGs in the twelve leads with everything unknown, and which of them have no P, bool (B,).
 
-    Every second one has none, and the rhythms of either kind take turns.
+    Every second one has none, and the rhythms that have some take turns between.
     """
     without = torch.arange(count) % 2 == 0
-    pools = [
-        kinds[place // 2 % len(kinds)]
-        for place, kinds in enumerate([rhythms.without_p, rhythms.with_p][place % 2] for place in range(count))
-    ]
+    with_p = itertools.cycle(rhythms.with_p)
+    pools = [rhythms.without_p if bare else next(with_p) for bare in without.tolist()]
     rows = [int(pool[int(torch.randint(len(pool), (), generator=draw))]) for pool in pools]
     windows = torch.from_numpy(rhythms.windows[rows].astype(np.float32))
     ecg = limb_mix() @ windows  # (B, 12, S)

@@ -26,6 +26,7 @@ from training.running.optim import adamw
 from training.running.state import read_trained
 from training.sources.ludb import read_ludb
 from training.waves.augment import Cut, change, cut
+from training.waves.pacing import paced_records
 from training.waves.rhythms import Rhythms, draw_rhythms, read_rhythms, taught
 from training.waves.tachycardia import hurried_records
 from training.waves.targets import UNKNOWN, WaveSet, build_wave_set
@@ -34,7 +35,7 @@ HEAD = "head.pt"
 FOLDS = 5
 _CUT_SAMPLES = 30 * SPEC.patch_samples
 _FEW_LEADS_SHARE = 0.4  # of the batches: one to three leads, as recorders with few electrodes send them
-_HURRIED_BPM = ((95.0, 125.0), (125.0, 170.0))
+_HURRIED_BPM = ((95.0, 125.0), (125.0, 170.0))  # a faster copy of each record in either range
 _DISTANCE_WEIGHT = 0.5
 _MEAN_MOMENTUM = 0.995
 _TEACHER_FROM = 0.25  # share of the run after which the mean of the weights is worth learning from
@@ -206,10 +207,10 @@ def run(
         records = list(read_ludb(data))
     except FileNotFoundError as error:
         raise TrainingError(f"{data}: {error}") from None
-    faster = hurried_records(records, _HURRIED_BPM, config.waves.seed)
+    made = [*hurried_records(records, _HURRIED_BPM, config.waves.seed), *paced_records(records, config.waves.seed)]
     material = Material(
-        marked=build_wave_set([*records, *(made for _, made in faster)]),
-        source=np.array([*range(len(records)), *(at for at, _ in faster)]),
+        marked=build_wave_set([*records, *(one for _, one in made)]),
+        source=np.array([*range(len(records)), *(at for at, _ in made)]),
         rhythms=read_rhythms(read_prepared(rhythms)) if rhythms else None,
         encoder=read_trained(start).network(factorised=True).encoder if start else None,
         device=resolve_device(device),

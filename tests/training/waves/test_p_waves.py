@@ -62,4 +62,4 @@ def test_each_record_of_val_counts_in_its_rhythm() -> None:
 def test_a_head_learns_from_the_rhythms_of_train_that_are_beyond_doubt() -> None:
     rhythms = read_rhythms(prepared())
     assert [rows.tolist() for rows in rhythms.with_p] == [[0, 1], [2]]
-    assert [rows.tolist() for rows in rhythms.without_p] == [[3, 4]]
+    assert rhythms.without_p.tolist() == [3, 4]

@@ -36,7 +36,7 @@ def wave_set(records: int = 4) -> WaveSet:
 
 def rhythms() -> Rhythms:
     windows = np.random.default_rng(0).normal(0, 0.1, (5, 8, 2500)).astype(np.float16)
-    return Rhythms(windows, (np.array([2, 3]), np.array([4])), (np.array([0, 1]),))
+    return Rhythms(windows, (np.array([2, 3]), np.array([4])), np.array([0, 1]))
 
 
 def test_the_loss_falls() -> None:

@@ -336,6 +336,11 @@ def _noise(times_ms: Mv, rng: np.random.Generator) -> Mv:
     return noise
 
 
+def twelve_leads(dipole_mv: Mv) -> Mv:
+    """What the twelve standard leads show of a dipole (3 of x left, y down, z back, sample), (lead, sample)."""
+    return _twelve(_DOWER @ dipole_mv)
+
+
 def _twelve(signal_mv: Mv) -> Mv:
     """I, II, V1-V6 to all twelve leads, (lead, sample)."""
     return np.concatenate([_LIMBS @ signal_mv[:2], signal_mv[2:]])
@@ -360,7 +365,7 @@ def _edges(kind: WaveKind, bumps: Sequence[Bump]) -> list[tuple[str, Wave]]:
     end_ms = max(bump.centre_ms + _REACH * bump.fall_ms for bump in bumps)
     alone = np.zeros((3, int((end_ms - start_ms) / _FINE_MS) + 1))
     _draw(alone, [replace(bump, centre_ms=bump.centre_ms - start_ms) for bump in bumps], 1000 / _FINE_MS)
-    height_mv = np.abs(_twelve(_DOWER @ alone))
+    height_mv = np.abs(twelve_leads(alone))
     peaks = height_mv.argmax(axis=1)
     tops_mv = height_mv.max(axis=1)
     above = height_mv >= np.maximum(_EDGE_SHARE * tops_mv, _EDGE_MV)[:, None]
