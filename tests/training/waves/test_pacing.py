@@ -50,7 +50,7 @@ def test_a_record_without_marks_has_no_spikes() -> None:
     assert all(paced(bare, np.random.default_rng(seed)) is None for seed in range(8))
 
 
-def test_about_the_share_gets_spikes_and_no_paced_record_more() -> None:
+def test_about_the_share_of_narrow_records_gets_spikes_and_no_paced_record_more() -> None:
     some = [record()] * 60 + [replace(record(), rhythm=frozenset({"paced"}))] * 20
     places = [at for at, _ in paced_records(some, seed=0)]
     assert places == sorted(set(places))
