@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from model.reading.delineation import Delineation, HeartLogits, WaveOutputs
 from model.reading.heart import heart_logits
-from model.reading.waves import Waves, recorded_waves
+from model.reading.waves import Waves, behind_spikes, recorded_waves
+from model.signal.pacing import find_pacing_ms
 from model.signal.preprocess import band_limit
 from model.signal.recording import Recording
 from model.signal.spec import InputSpec
@@ -48,7 +49,8 @@ class LeadReader:
         delineation = Delineation(recording.leads, self._spec.sampling_hz, self._heart)
         for starts_s, windows_mv in _windows(recording, self._spec):
             delineation.add(WaveOutputs.of(self._engine.run(windows_mv)), windows_mv, starts_s)
-        return recorded_waves(delineation.waves(recording.duration_s), recording)
+        waves = behind_spikes(delineation.waves(recording.duration_s), find_pacing_ms(recording))
+        return recorded_waves(waves, recording)
 
 
 def _windows(recording: Recording, spec: InputSpec) -> Iterator[tuple[list[float], npt.NDArray[np.float32]]]:

@@ -15,9 +15,9 @@ from model.reading.findings import Finding, findings
 from model.reading.measurements import LeadMeasurements, Measurement, measure, rhythm_cautions
 from model.reading.plot import plot_svg
 from model.reading.second_opinion import delineate_classically, second_opinion_cautions
-from model.reading.waves import Waves
+from model.reading.waves import Waves, behind_spikes
 from model.signal.leads import STANDARD_LEADS
-from model.signal.pacing import shows_pacing
+from model.signal.pacing import Times, find_pacing_ms
 from model.signal.preprocess import Windows, preprocess
 from model.signal.quality import Quality, check_quality
 from model.signal.recording import Recording
@@ -126,7 +126,8 @@ class Reader:
             parts: what to work out; the rest is None. A second opinion is no field of the answer: it warns.
             classical: the waves of the second opinion; None where it could not be had.
         """
-        waves = self._waves(prepared, outputs) if parts & NEED_WAVES else None
+        spikes_ms = find_pacing_ms(prepared.recording) if parts & NEED_WAVES else np.empty(0)
+        waves = self._waves(prepared, outputs, spikes_ms) if parts & NEED_WAVES else None
         needed = bool(parts & {"measurements", "second_opinion"})
         measured = measure(prepared.recording, waves or {}, prepared.quality) if needed else None
         shown = measured if "measurements" in parts else None
@@ -143,17 +144,18 @@ class Reader:
             plot=plot_svg(prepared.recording, waves or {}) if "plot" in parts else None,
             warnings=(
                 *self._cautions(prepared),
-                *_rhythm(prepared, shown[0] if shown else None, found),
+                *_rhythm(prepared, shown[0] if shown else None, found, spikes_ms),
                 *(_compared(prepared, measured[0], classical) if measured and "second_opinion" in parts else ()),
             ),
         )
 
-    def _waves(self, prepared: Prepared, outputs: Outputs) -> Waves:
+    def _waves(self, prepared: Prepared, outputs: Outputs, spikes_ms: Times) -> Waves:
         """The waves; none in a poor lead, and none at all in an unusable recording."""
         if prepared.quality.verdict == "unusable":
             return dict.fromkeys(prepared.recording.leads, ())
         poor = prepared.quality.poor_leads
-        return {lead: () if lead in poor else waves for lead, waves in self._delineate(prepared, outputs).items()}
+        found = behind_spikes(self._delineate(prepared, outputs), spikes_ms)
+        return {lead: () if lead in poor else waves for lead, waves in found.items()}
 
     def _findings(self, prepared: Prepared, outputs: Outputs) -> tuple[Finding, ...]:
         """The findings; withheld for an unusable recording."""
@@ -177,13 +179,13 @@ class Reader:
 
 
 def _rhythm(
-    prepared: Prepared, measurements: dict[str, Measurement] | None, found: tuple[Finding, ...]
+    prepared: Prepared, measurements: dict[str, Measurement] | None, found: tuple[Finding, ...], spikes_ms: Times
 ) -> Iterator[str]:
     """What to say of the rhythm, from what was measured, from spikes and from the finding of pacing."""
     if measurements is None or prepared.quality.verdict == "unusable":
         return
     said = any(one.present and one.statement.key == "PACE" for one in found)
-    yield from map(caution, rhythm_cautions(measurements, paced=said or shows_pacing(prepared.recording)))
+    yield from map(caution, rhythm_cautions(measurements, paced=said or len(spikes_ms) > 0))
 
 
 def _compared(prepared: Prepared, ours: dict[str, Measurement], classical: Waves | None) -> Iterator[str]:

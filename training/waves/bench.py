@@ -17,8 +17,9 @@ from model.engine import OnnxEngine
 from model.nn.waves import TwelveLeadHead, folded
 from model.reading import second_opinion
 from model.reading.delineation import WaveOutputs, delineate, twelve_leads
-from model.reading.waves import Waves
+from model.reading.waves import Waves, behind_spikes
 from model.signal.leads import STANDARD_LEADS
+from model.signal.pacing import find_pacing_ms
 from model.signal.preprocess import Windows, preprocess
 from model.signal.recording import Recording
 from model.signal.spec import SPEC
@@ -158,19 +159,20 @@ def delineate_with(head: TwelveLeadHead, recording: Recording) -> Waves:
     windows = preprocess(recording, SPEC)
     with torch.inference_mode():
         said = head(torch.from_numpy(windows.signal_mv))
-    return waves_of(WaveOutputs(*(part.numpy() for part in said)), windows, recording.duration_s)
+    return waves_of(WaveOutputs(*(part.numpy() for part in said)), windows, recording)
 
 
-def waves_of(outputs: WaveOutputs, windows: Windows, duration_s: float) -> Waves:
-    """Waves in the twelve standard leads from the outputs of a recording's windows."""
-    return delineate(
+def waves_of(outputs: WaveOutputs, windows: Windows, recording: Recording) -> Waves:
+    """Waves in the twelve standard leads from the outputs of a recording's windows, as `model.reader` finds them."""
+    waves = delineate(
         outputs,
         twelve_leads(windows.signal_mv, windows.dead_leads),
         STANDARD_LEADS,
         starts_s=windows.starts_s,
         sampling_hz=SPEC.sampling_hz,
-        duration_s=duration_s,
+        duration_s=recording.duration_s,
     )
+    return behind_spikes(waves, find_pacing_ms(recording))
 
 
 def served(bundle: Path) -> Method:
@@ -179,7 +181,7 @@ def served(bundle: Path) -> Method:
 
     def method(recording: Recording) -> Waves:
         windows = preprocess(recording, SPEC)
-        return waves_of(WaveOutputs.of(engine.run(windows.signal_mv).waves), windows, recording.duration_s)
+        return waves_of(WaveOutputs.of(engine.run(windows.signal_mv).waves), windows, recording)
 
     return method
 
