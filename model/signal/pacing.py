@@ -64,4 +64,5 @@ def _spikes(signal_mv: npt.NDArray[np.float32], sampling_hz: float) -> npt.NDArr
     around = np.stack(
         [moved(by)[:, at] for by in (-far, -far * 3 // 4, -far // 2, -near, near, far // 2, far * 3 // 4, far)]
     )
-    return far + at[(high[:, at] & (height > CALM * np.ptp(around, axis=0))).sum(axis=0) >= MIN_LEADS]
+    narrow = high[:, at] & (height > CALM * np.ptp(around, axis=0))
+    return np.asarray(far + at[narrow.sum(axis=0) >= MIN_LEADS])
