@@ -31,6 +31,7 @@ from training.waves.metrics import (
     IntervalFigures,
     boundary_figures,
     false_p_waves,
+    global_gaps_ms,
     interval_figures,
 )
 from training.waves.pictures import write_picture
@@ -49,12 +50,14 @@ class MethodFigures:
     Attributes:
         boundaries: by boundary.
         intervals: by interval.
+        gaps_ms: of the global boundaries, found minus marked, medians over records.
         false_p: P waves found in each record without any, median over leads.
         ms_per_record: processor time on one core, from the recording to its waves.
     """
 
     boundaries: dict[str, BoundaryFigures]
     intervals: dict[str, IntervalFigures]
+    gaps_ms: dict[str, float]
     false_p: list[float]
     ms_per_record: float
 
@@ -194,6 +197,7 @@ def _measured(records: Sequence[MarkedRecord], methods: Sequence[Method]) -> tup
     figures = MethodFigures(
         boundaries=boundary_figures(records, found),
         intervals=interval_figures(records, found),
+        gaps_ms=global_gaps_ms(records, found),
         false_p=false_p_waves(records, found),
         ms_per_record=1000.0 * seconds / len(records),
     )
@@ -217,6 +221,10 @@ def table_of(figures: dict[str, MethodFigures]) -> str:
                 *(f"{part.mae:.1f}, {part.bias:+.1f} ± {part.sd:.1f} ({part.missing} missing)" for part in measured),
             ]
         )
+    rows.extend(
+        [f"{name}, global: ms", *(f"{one.gaps_ms[name]:+.1f}" for one in figures.values())]
+        for name in next(iter(figures.values())).gaps_ms
+    )
     rows.append(
         [
             "P in a record without P",

@@ -12,6 +12,7 @@ from model.signal.leads import STANDARD_LEADS
 from training.sources.ludb import KINDS, MarkedRecord, Marks
 
 TOLERANCE_MS = 150.0
+INTERVALS = ("P", "PR", "QRS", "QT", "HR")
 EDGES = ("onset", "offset")
 Floats = npt.NDArray[np.float64]
 
@@ -80,7 +81,7 @@ def interval_figures(records: Sequence[MarkedRecord], found: Sequence[Waves]) ->
         for record, waves in zip(records, found, strict=True)
     ]
     figures = {}
-    for name in ("PR", "QRS", "QT", "HR"):
+    for name in INTERVALS:
         errors = np.array([mine[name] - truth[name] for truth, mine in pairs if np.isfinite(truth[name])])
         seen = errors[np.isfinite(errors)]
         figures[name] = IntervalFigures(
@@ -93,14 +94,37 @@ def interval_figures(records: Sequence[MarkedRecord], found: Sequence[Waves]) ->
     return figures
 
 
+def global_gaps_ms(records: Sequence[MarkedRecord], found: Sequence[Waves]) -> dict[str, float]:
+    """How much later than marked the global boundaries of beats are found, by boundary.
+
+    Medians over a record's beats, then over records: by so much the margins of `model.reading.delineation` are wrong.
+
+    Args:
+        records: with their marks.
+        found: the waves found in each, by heads that have not seen it.
+    """
+    gaps_ms: dict[str, list[float]] = {f"{kind} {edge}": [] for kind in KINDS for edge in EDGES}
+    for record, waves in zip(records, found, strict=True):
+        marked, mine = (match_beats(side, STANDARD_LEADS) for side in (marked_waves(record), _within(waves, record)))
+        for kind in KINDS:
+            for edge, of_marks, of_found in zip(
+                EDGES, (marked.onset_ms, marked.offset_ms), (mine.onset_ms, mine.offset_ms), strict=True
+            ):
+                truth_ms, found_ms = (side[kind][np.isfinite(side[kind])] for side in (of_marks, of_found))
+                truth, matched = match_times(truth_ms, found_ms)
+                gaps_ms[f"{kind} {edge}"].append(_median(found_ms[matched] - truth_ms[truth]))
+    return {name: _median(np.array(of_records)) for name, of_records in gaps_ms.items()}
+
+
 def intervals(waves: Waves) -> dict[str, float]:
-    """PR, QRS, QT (ms) and HR (bpm) of a record, medians over its beats; NaN where they cannot be measured."""
+    """P, PR, QRS, QT (ms) and HR (bpm) of a record, medians over its beats; NaN where they cannot be measured."""
     beats = match_beats(waves, STANDARD_LEADS)
     if beats.count == 0:
-        return dict.fromkeys(("PR", "QRS", "QT", "HR"), np.nan)
+        return dict.fromkeys(INTERVALS, np.nan)
     onset_ms, offset_ms = beats.onset_ms, beats.offset_ms
     beat_ms = np.nanmedian((beats.marks_ms["QRS"][0] + beats.marks_ms["QRS"][2]) / 2, axis=0)
     return {
+        "P": _median(offset_ms["P"] - onset_ms["P"]),
         "PR": _median(onset_ms["QRS"] - onset_ms["P"]),
         "QRS": _median(offset_ms["QRS"] - onset_ms["QRS"]),
         "QT": _median(offset_ms["T"] - onset_ms["QRS"]),

@@ -17,7 +17,7 @@ from training.running.checkpoint import write_checkpoint
 from training.sources.ludb import KINDS, MarkedRecord, Marks
 from training.waves.bench import MethodFigures, delineate_with, run, table_of
 from training.waves.groups import group_figures, sped_up, table_of_groups
-from training.waves.metrics import boundary_figures, false_p_waves, interval_figures
+from training.waves.metrics import boundary_figures, false_p_waves, global_gaps_ms, interval_figures
 from training.waves.pictures import write_picture
 from training.waves.train import FOLDS, HEAD, fold_folder, folds
 
@@ -40,7 +40,11 @@ def record() -> MarkedRecord:
 def figures() -> MethodFigures:
     records, found = [record()], [beat_waves(r_peaks_ms())]
     return MethodFigures(
-        boundary_figures(records, found), interval_figures(records, found), false_p_waves(records, found), 12.0
+        boundary_figures(records, found),
+        interval_figures(records, found),
+        global_gaps_ms(records, found),
+        false_p_waves(records, found),
+        12.0,
     )
 
 

@@ -7,7 +7,15 @@ from model.reading.waves import Wave, Waves
 from model.signal.leads import STANDARD_LEADS
 from model.signal.recording import Recording
 from training.sources.ludb import MarkedRecord, marks_of
-from training.waves.metrics import boundary_figures, false_p_waves, interval_figures, marked_waves, match_times
+from training.waves.metrics import (
+    INTERVALS,
+    boundary_figures,
+    false_p_waves,
+    global_gaps_ms,
+    interval_figures,
+    marked_waves,
+    match_times,
+)
 
 BEATS_S = (2.0, 3.0, 4.0, 5.0)
 
@@ -38,8 +46,8 @@ def test_the_marks_themselves_are_perfect() -> None:
     for one in boundary_figures([marked], [marked_waves(marked)]).values():
         assert (one.f1, one.bias_ms, one.sd_ms) == (100.0, 0.0, 0.0)
     figures = interval_figures([marked], [marked_waves(marked)])
-    assert {name: one.mae for name, one in figures.items()} == {"PR": 0.0, "QRS": 0.0, "QT": 0.0, "HR": 0.0}
-    assert [one.missing for one in figures.values()] == [0, 0, 0, 0]
+    assert {name: one.mae for name, one in figures.items()} == dict.fromkeys(INTERVALS, 0.0)
+    assert not any(one.missing for one in figures.values())
 
 
 def test_late_boundaries_are_a_bias() -> None:
@@ -78,3 +86,11 @@ def test_times_are_matched_once_nearest_first() -> None:
     truth, found = match_times(np.array([100.0, 300.0]), np.array([90.0, 160.0, 1000.0]))
     assert truth.tolist() == [0, 1]
     assert found.tolist() == [0, 1]
+
+
+def test_the_gap_of_global_boundaries_is_what_the_margins_lack() -> None:
+    marked = record()
+    gaps_ms = global_gaps_ms([marked] * 3, [moved(marked_waves(marked), shift_ms) for shift_ms in (-3.0, 2.0, 90.0)])
+    assert gaps_ms.keys() == boundary_figures([marked], [marked_waves(marked)]).keys()
+    assert gaps_ms["QRS onset"] == pytest.approx(2.0)
+    assert gaps_ms["T offset"] == pytest.approx(2.0)
