@@ -16,7 +16,8 @@ from training.sources.ludb import marks_of
 from training.waves.augment import Cut
 from training.waves.rhythms import Rhythms, draw_rhythms, taught
 from training.waves.targets import UNKNOWN, WaveSet, rasterise
-from training.waves.train import FOLDS, HEAD, Material, WaveTask, _made_of, folds, read_head, train_head, wave_loss
+from training.waves.task import Material, WaveTask, wave_loss
+from training.waves.train import FOLDS, HEAD, _made_of, folds, read_head, train_head
 
 QUICK = WavesConfig(epochs=1, batch_size=2, rate=1e-3)
 
@@ -100,7 +101,7 @@ def test_two_parts_of_a_batch_are_changed_each_in_its_own_way(monkeypatch: pytes
         seeds.append(draw.initial_seed())
         return piece
 
-    monkeypatch.setattr("training.waves.train.change", unchanged)
+    monkeypatch.setattr("training.waves.task.change", unchanged)
     task = WaveTask(Material(wave_set()), QUICK)
     for rows in ([0, 1], [2, 3], [0, 1]):
         task.loss(np.array(rows), np.random.default_rng(5), 0.0)
