@@ -35,6 +35,7 @@ MODULES = {
     "import-published": "training.pretraining.import_published",
     "quality": "training.rules.quality",
     "hearts": "training.rules.hearts",
+    "bounds": "training.rules.bounds",
     "simulate": "training.sources.simulated",
 }
 
@@ -267,6 +268,10 @@ def _small_stages(stages: Stages) -> None:
     add("--bundle", type=Path, required=True, help="folder with manifest.json")
     add("--data", type=Path, required=True, help="a prepared folder; fits on train, counts on val")
     add("--records", type=int, default=600, help="how many of each split (default 600)")
+    add("--simulated", type=int, default=60, help="heartless recordings of each family (default 60)")
+    add = _stage(stages, "bounds", "set the bounds of the quality verdict, and count what it refuses and lets pass")
+    add("--data", type=Path, required=True, help="a database as published; sets on train, counts on val")
+    add("--source", help="which database `--data` is; found by its files where left out")
     add("--simulated", type=int, default=60, help="heartless recordings of each family (default 60)")
     add = _stage(stages, "simulate", "write a folder of simulated labelled records")
     add("--out", type=Path, required=True, help="folder to write")

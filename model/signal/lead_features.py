@@ -47,6 +47,12 @@ class Features:
     peakedness: Array
     copied: float
 
+    @property
+    def beating(self) -> float:
+        """Median peakedness of the leads that move; 0 without any."""
+        moving = np.sort(self.peakedness[~self.flat])
+        return float(quantile(moving, 0.5)) if len(moving) else 0.0
+
     def row(self) -> npt.NDArray[np.float64]:
         """What the acceptability rests on, (5,): see the comments."""
         blank = self.flat & ~self.railed

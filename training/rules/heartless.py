@@ -10,6 +10,7 @@ Floats = npt.NDArray[np.float64]
 Draw = np.random.Generator
 Family = Callable[[Draw, Floats, int], Floats]
 """From a source of chance, the times in seconds and the number of leads to (lead, sample) of about unit size."""
+RATES_HZ = (100.0, 250.0, 360.0, 500.0, 1000.0)
 
 
 def heartless(family: str, seed: int, *, leads: int, sampling_hz: float, duration_s: float = 10.0) -> Floats:

@@ -19,11 +19,10 @@ from model.signal.recording import Recording
 from model.signal.spec import SPEC, InputSpec
 from training.data.dataset import PreparedSet, read_prepared
 from training.errors import TrainingError
-from training.rules.heartless import FAMILIES, heartless
+from training.rules.heartless import FAMILIES, RATES_HZ, heartless
 
 RARE = ("AF", "AFL", "PACE", "STach", "SB", "SVPB", "PAC", "LBBB", "CRBBB", "LQRSV")
 """What makes the beats of a heart unlike, fast, slow or small: half of the records have one of these."""
-RATES_HZ = (100.0, 250.0, 360.0, 500.0, 1000.0)
 _WORTH = 4.0  # times as much as all heartless leads weigh the real ones, which are to be kept
 
 

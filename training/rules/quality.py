@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from model.files.wfdb_files import read_record
-from model.signal.quality import ACCEPTABILITY, ACCEPTABLE_FROM, Verdict, check_quality, recording_features
+from model.signal.lead_features import lead_features
+from model.signal.quality import ACCEPTABILITY, ACCEPTABLE_FROM, Verdict, at_common_rate, check_quality
 from training.errors import TrainingError
 
 FOLDS, SEED = 10, 0
@@ -40,7 +41,7 @@ def _read(data: Path) -> tuple[npt.NDArray[np.float64], list[Verdict], npt.NDArr
     with path.open(newline="") as file:
         labels = {row["record"]: row["acceptable"] == "1" for row in csv.DictReader(file)}
     recordings = [read_record(data / f"{name}.hea") for name in labels]
-    rows = np.stack([recording_features(recording).row() for recording in recordings])
+    rows = np.stack([lead_features(at_common_rate(recording)[1]).row() for recording in recordings])
     return rows, [check_quality(recording).verdict for recording in recordings], np.array(list(labels.values()))
 
 
