@@ -87,8 +87,13 @@ class Quality:
         return frozenset(named | set(self.dead_leads))
 
 
-def check_quality(recording: Recording) -> Quality:
-    """Issues of a recording, lead by lead, and what follows from them."""
+def check_quality(recording: Recording, *, acceptable_from: float = ACCEPTABLE_FROM) -> Quality:
+    """Issues of a recording, lead by lead, and what follows from them.
+
+    Args:
+        recording: of any leads and rate.
+        acceptable_from: the acceptability that is asked for; 0 leaves the verdict to the other rules.
+    """
     names, signal_mv = _assessed(recording)
     common = resample(signal_mv, recording.sampling_hz, COMMON_HZ)
     features = lead_features(common)
@@ -97,7 +102,7 @@ def check_quality(recording: Recording) -> Quality:
     found = Quality("limited" if issues else "good", tuple(issues), dead)
     poor = found.poor_leads
     sound = len(poor) <= len(names) / 2
-    if not (sound and shows_beats(features) and acceptability(features) >= ACCEPTABLE_FROM):
+    if not (sound and shows_beats(features) and acceptability(features) >= acceptable_from):
         return replace(found, verdict="unusable")
     told = telling_leads(names, poor)
     beats = cut_beats(common[[names.index(name) for name in told]])

@@ -187,6 +187,14 @@ def test_spikes_from_the_mains_are_unusable(a_second: int) -> None:
     assert check_quality(Recording(signal_mv, 500, STANDARD_LEADS)).verdict == "unusable"
 
 
+def test_the_rule_of_the_labelled_records_can_be_left_out_and_the_others_hold() -> None:
+    recording = beats()
+    recording.signal_mv[-2:] = np.cumsum(WHITE[:2], axis=1)
+    assert check_quality(recording).verdict == "unusable"
+    assert check_quality(recording, acceptable_from=0.0).verdict == "limited"
+    assert check_quality(Recording(WHITE, 500, STANDARD_LEADS), acceptable_from=0.0).verdict == "unusable"
+
+
 def test_copies_of_one_lead_are_no_twelve_leads() -> None:
     lead = beats().signal_mv[1]
     sizes = np.linspace(0.5, 1.5, 12, dtype=np.float32)[:, None]

@@ -32,7 +32,7 @@ def test_beats_are_told_from_noise_by_the_shipped_and_by_fitted_coefficients(tmp
     figures = run(judged(tmp_path, 10))
     assert figures["n"] == 20
     assert (figures["accuracy"], figures["sensitivity"], figures["specificity"]) == (1.0, 1.0, 1.0)
-    assert figures["cross_validated"]["accuracy"] == 1.0
+    assert figures["cross_validated"] == {"accuracy": 1.0, "sensitivity": 1.0, "specificity": 1.0, "spread": 0.0}
     assert len(figures["fitted"]) == len(figures["shipped"])
 
 
