@@ -1,5 +1,6 @@
 """uvicorn around the application: says where it listens, and stops in order: unready, closed, drained."""
 
+import gc
 import signal
 import socket
 import sys
@@ -68,6 +69,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what is there now stays; to look through it again would stand still for a tenth of a second
         for line in _greeting(self._serving.settings, self.servers[0].sockets[0].getsockname()[1]):
             print(line, file=sys.stdout, flush=True)  # noqa: T201 - a person started this and reads it
 

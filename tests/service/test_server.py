@@ -48,7 +48,7 @@ def greeting(running: "subprocess.Popen[str]") -> tuple[str, str]:
 
 @pytest.mark.slow
 def test_it_says_where_it_listens_serves_and_ends_well(tmp_path: Path) -> None:
-    with process(write_toy_bundle(tmp_path / "bundle"), ECG_UNREADY_S="3") as running:
+    with process(write_toy_bundle(tmp_path / "bundle"), ECG_UNREADY_S="3", ECG_WAVE_TIMEOUT_S="120") as running:
         url, curl = greeting(running)
         assert curl.startswith("curl -sS -F files=@tests/data/")
         assert curl.endswith(f"{url}/v1/ecgs")
