@@ -85,7 +85,8 @@ def _config(arguments: dict[str, Any]) -> Config:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    about = "From databases of ECGs to a bundle that is served, stage by stage; README.md has the order."
+    parser = argparse.ArgumentParser(prog="python -m training", description=about)
     stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
     training = (_prepare, _train_stages, _comparisons, _calibrate)
     for add in (*training, _evaluate, _evaluate_waves, _bundle_stages, _small_stages):
@@ -158,7 +159,7 @@ def _comparisons(stages: Stages) -> None:
         "ablation",
         epochs="passes over the train split for each arm",
         minutes="of training for each arm by the clock; with --epochs too, whichever comes first",
-        share="of the train patients that read an arm off; 1, the default, for all",
+        share="of the patients of train and val by which an arm is read off; 1, the default, for all",
     )
 
 

@@ -201,7 +201,8 @@ class AblationConfig:
         epochs: passes over the train split for each arm, 0 for no such bound. They are the fair budget where other work
             shares the machine.
         minutes: of training for each arm by the clock, 0 for no such bound.
-        share: of the patients of the train split that teach the linear probe of a pretrained arm.
+        share: of the patients of train and of val by which a pretrained arm is read off: the former teach the linear
+            probe, the latter choose its penalty. Test is always whole.
         share_seed: which patients these are.
     """
 

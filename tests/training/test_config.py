@@ -15,7 +15,7 @@ def written(folder: Path, text: str) -> Path:
 def test_the_sizes_that_ship() -> None:
     sizes = {name: read_config(name).model for name in shipped_configs()}
     assert {name: (one.dim, one.depth, one.heads) for name, one in sizes.items()} == {
-        "micro": (64, 3, 4),
+        "micro": (32, 2, 2),
         "nano": (128, 6, 4),
         "nano-further": (128, 6, 4),
         "nano-second": (128, 6, 4),

@@ -40,6 +40,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise TrainingError(f"no checkpoint at {path}") from None
+    except IsADirectoryError:
+        raise TrainingError(f"{path} is a folder, neither a checkpoint nor a bundle with its manifest") from None
     except Exception as error:
         raise TrainingError(f"{path.name} is not a checkpoint: {type(error).__name__}") from error
     if not isinstance(state, dict):

@@ -102,15 +102,14 @@ def _shared_entries(folder: Path) -> tuple[Entry, ...]:
     rows = read_table(table, ("ecg_id", "split", "superclasses", "statements", "age", "sex"))
     partial = {}
     if (folder / PARTIAL_TABLE).exists():
-        partial = {int(row["ecg_id"]): row for row in _published_rows(folder / PARTIAL_TABLE)}
-    entries = (_shared_entry(folder, table, row) for row in rows)
-    return tuple(
-        _with_extras(entry, partial[int(entry.record)]) if int(entry.record) in partial else entry for entry in entries
-    )
+        extras = folder / PARTIAL_TABLE
+        partial = {_number(row, extras): row for row in _published_rows(extras)}
+    entries = ((_number(row, table), _shared_entry(folder, table, row)) for row in rows)
+    return tuple(_with_extras(entry, partial[number]) if number in partial else entry for number, entry in entries)
 
 
 def _shared_entry(folder: Path, table: Path, row: Row) -> Entry:
-    number = int(row["ecg_id"])
+    number = _number(row, table)
     superclasses, statements = read_keys(row["superclasses"]), read_keys(row["statements"])
     require_keys(superclasses | statements, table)
     path = folder / "records100" / f"{number // 1000 * 1000:05d}" / f"{number:05d}_lr.hea"
@@ -124,6 +123,13 @@ def _shared_entry(folder: Path, table: Path, row: Row) -> Entry:
         age=read_age(row["age"]),
         sex=row["sex"],
     )
+
+
+def _number(row: Row, table: Path) -> int:
+    try:
+        return int(row["ecg_id"])
+    except ValueError:
+        raise TrainingError(f"{table}: ecg_id is {row['ecg_id']!r}, wanted a whole number") from None
 
 
 def _with_extras(entry: Entry, row: Row) -> Entry:

@@ -107,8 +107,9 @@ def _measure(arm: Arm, bench: Bench) -> Result:
         finetune.run(tuned, folder, after, device=bench.device, start=bench.start)
         seen.append(_seen(after, tuned.finetune))
         return tuned_result(bench, _named(arm, seen), after)
-    rows = bench.data.some_rows("train", arm.config.ablation.share, arm.config.ablation.share_seed)
-    return read_off(bench, bench.frozen(), Probe(_named(arm, seen), rows))
+    share, seed = arm.config.ablation.share, arm.config.ablation.share_seed
+    teaching, choosing = bench.data.some_rows("train", share, seed), bench.data.some_rows("val", share, seed)
+    return read_off(bench, bench.frozen(), Probe(_named(arm, seen), teaching, choosing=choosing))
 
 
 def _budgeted(stage: Stage, budget: AblationConfig, share: float) -> Stage:

@@ -119,6 +119,7 @@ class Probe:
         published: what the paper gives.
         kind: how labels are read.
         deviation: the deviation over tokens beside their mean, which is what was published.
+        choosing: records of val that choose the penalty; None for all.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Probe:
     published: float | None = None
     kind: Protocol = MULTI_LABEL
     deviation: bool = False
+    choosing: Rows | None = None
 
 
 def linear_probe(bench: Bench) -> Iterator[Result]:
@@ -170,7 +172,8 @@ PROTOCOLS: dict[str, Callable[[Bench], Iterator[Result]]] = {
 def read_off(bench: Bench, frozen: Representations, probe: Probe) -> Result:
     """The figure of a linear probe; the penalty is the one that does best on val."""
     objective = OBJECTIVES[probe.kind]
-    every = (probe.rows, bench.data.rows("val"), bench.data.rows("test"))
+    choosing = bench.data.rows("val") if probe.choosing is None else probe.choosing
+    every = (probe.rows, choosing, bench.data.rows("test"))
     (train, taught), (val, chosen), (test, wanted) = (bench.usable(objective, rows) for rows in every)
     columns = None if probe.deviation else bench.config.model.dim
     known, held, new = (frozen.of(rows)[:, :columns] for rows in (train, val, test))

@@ -186,7 +186,12 @@ def test_a_failed_write_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch:
 def test_what_is_no_checkpoint_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.pt").write_text("no checkpoint")
     torch.save([1], tmp_path / "list.pt")
-    for name, wanted in (("text.pt", "not a checkpoint"), ("list.pt", "holds a list"), ("none.pt", "no checkpoint")):
+    for name, wanted in (
+        ("text.pt", "not a checkpoint"),
+        ("list.pt", "holds a list"),
+        ("none.pt", "no checkpoint"),
+        (".", "is a folder"),
+    ):
         with pytest.raises(TrainingError, match=wanted):
             read_checkpoint(tmp_path / name)
 

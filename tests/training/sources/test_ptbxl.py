@@ -142,6 +142,14 @@ def test_a_published_row_that_cannot_be_read_is_named(tmp_path: Path, row: tuple
         open_source("ptbxl", folder)
 
 
+def test_a_record_of_the_shared_table_has_a_number(tmp_path: Path) -> None:
+    folder = write_shared_ptbxl(tmp_path / "db", ROWS)
+    table = folder / "labels.csv"
+    table.write_text(table.read_text() + "x7,train,NORM,NSR,50,female\n")
+    with pytest.raises(TrainingError, match=r"labels\.csv: ecg_id is 'x7', wanted a whole number"):
+        open_source("ptbxl", folder)
+
+
 def test_a_folder_without_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="neither"):
         open_source("ptbxl", tmp_path)

@@ -74,10 +74,12 @@ def test_an_arm_is_read_off_some_of_the_patients_and_scored_on_every_test_record
 def test_which_patients_read_an_arm_off_hangs_on_their_seed_alone(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken: list[tuple[int, ...]] = []
+    taken: list[tuple[tuple[int, ...], ...]] = []
 
     def spied(bench: Bench, frozen: Representations, probe: Probe) -> Result:
-        taken.append(tuple(probe.rows))
+        assert probe.choosing is not None
+        assert set(probe.choosing) < set(bench.data.rows("val"))
+        taken.append((tuple(probe.rows), tuple(probe.choosing)))
         return read_off(bench, frozen, probe)
 
     monkeypatch.setattr(ablation, "read_off", spied)
@@ -85,7 +87,7 @@ def test_which_patients_read_an_arm_off_hangs_on_their_seed_alone(
         run("masking", _with(epochs=0.1, share=0.2, share_seed=seed), data, tmp_path, device="cpu")
     assert taken[0] == taken[1], "both arms alike"
     assert taken[2] == taken[3]
-    assert taken[0] != taken[2]
+    assert all(one != other for one, other in zip(taken[0], taken[2], strict=True))
 
 
 def test_how_far_the_arms_are_apart_is_drawn_on_the_same_records(data: Path, tmp_path: Path) -> None:
