@@ -79,7 +79,7 @@ def test_stages_that_are_shown_take_what_they_are_given() -> None:
     shown = [shlex.split(line.split("-m training ")[1]) for line in shell_lines() if "-m training " in line]
     assert {"prepare", "pretrain", "finetune", "calibrate", "export", "evaluate"} <= {words[0] for words in shown}
     for words in shown:
-        assert training.cli._parser().parse_args(words).stage == words[0]
+        assert training.cli._parsed(words).stage in {words[0], "-".join(words[:2])}
 
 
 def test_the_command_ecg_takes_what_it_is_given() -> None:

@@ -46,10 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     What a stage returns is printed as one JSON object on the last line of stdout. What can be expected to go wrong
     (a path, a label, a setting, a full disk) ends in one line on stderr and status 2.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    if words[:2] == ["evaluate", "waves"]:
-        words[:2] = ["evaluate-waves"]
-    arguments = vars(_parser().parse_args(words))
+    arguments = vars(_parsed(sys.argv[1:] if argv is None else argv))
     stage, configured = arguments.pop("stage"), arguments.pop("configured")
     try:
         if configured:
@@ -82,6 +79,12 @@ def _disk(error: OSError) -> str:
 
 def _config(arguments: dict[str, Any]) -> Config:
     return read_config(arguments.pop("config"), arguments.pop("overrides"))
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """What a stage is asked; `evaluate waves` is a stage of two words."""
+    two = list(words[:2]) == ["evaluate", "waves"]
+    return _parser().parse_args(["evaluate-waves", *words[2:]] if two else words)
 
 
 def _parser() -> argparse.ArgumentParser:
