@@ -28,8 +28,9 @@ class Features:
     """What is known of each lead, (lead,) each, in mV where it is an amplitude.
 
     Attributes:
-        flat: moves less than `FLAT_MV` in three seconds out of four.
-        railed: is flat far from zero.
+        still: moves less than `FLAT_MV` in three seconds out of four, as in a long pause.
+        flat: is still, also in those seconds in which half of the leads move.
+        railed: is still far from zero, whatever it does at times, and counts as flat.
         disagreement: 1 minus the median correlation of its slope with that of the other leads; NaN if not recorded.
         burst_mv: largest movement within a second, the median over stretches of 10 s.
         usual_mv: median movement within a second.
@@ -38,6 +39,7 @@ class Features:
         copied: how far all leads are one signal, 0 to 1, one number; 0 with fewer than seven leads that move.
     """
 
+    still: npt.NDArray[np.bool_]
     flat: npt.NDArray[np.bool_]
     railed: npt.NDArray[np.bool_]
     disagreement: Array
@@ -75,15 +77,17 @@ def lead_features(common: Array) -> Features:
     seconds = _blocks(common, seconds=1.0)
     moves = seconds.max(axis=2) - seconds.min(axis=2)
     usual = np.sort(moves, axis=1)
-    flat = quantile(usual, 0.75) < FLAT_MV
-    railed = flat.copy()
-    if flat.any():
-        railed[flat] = np.abs(np.median(common[flat], axis=1)) > RAIL_MV
+    still = quantile(usual, 0.75) < FLAT_MV
+    railed = still.copy()
+    if still.any():
+        railed[still] = np.abs(np.median(common[still], axis=1)) > RAIL_MV
+    flat = railed | _flat(moves, still)
     baseline = _means(_blocks(common, seconds=0.5))
     slope = common[:, 1:] - common[:, :-1]
     slope = slope[:, ENDS:-ENDS] if slope.shape[1] > 4 * ENDS else slope
     peakedness, copied = _shape(slope, ~flat)
     return Features(
+        still=still,
         flat=flat,
         railed=railed,
         disagreement=np.where(railed, np.float32(1), _disagreement(slope, flat)),
@@ -112,6 +116,14 @@ def _means(values: Array) -> Array:
     """Along the last axis, by BLAS: `numpy.mean` in a quarter of its time."""
     share = np.full(values.shape[-1], 1 / values.shape[-1], dtype=np.float32)
     return np.asarray(values @ share)
+
+
+def _flat(moves: Array, still: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Which still leads do not move with the others either, (lead,), from (lead, second)."""
+    together = np.count_nonzero(moves >= FLAT_MV, axis=0) >= len(moves) / 2 if still.any() else still[:0]
+    if not together.any():
+        return still.copy()
+    return np.asarray(still & (quantile(np.sort(moves[:, together], axis=1), 0.75) < FLAT_MV))
 
 
 def _burst(moves: Array) -> Array:

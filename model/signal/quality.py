@@ -101,7 +101,7 @@ def check_quality(recording: Recording, *, acceptable_from: float = ACCEPTABLE_F
     dead = tuple(name for name, flat in zip(names, features.flat, strict=True) if flat)
     found = Quality("limited" if issues else "good", tuple(issues), dead)
     poor = found.poor_leads
-    sound = len(poor) <= len(names) / 2
+    sound = max(len(poor), features.still.sum()) <= len(names) / 2
     if not (sound and shows_beats(features) and acceptability(features) >= acceptable_from):
         return replace(found, verdict="unusable")
     told = telling_leads(names, poor)

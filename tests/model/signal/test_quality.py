@@ -61,6 +61,23 @@ def test_with_most_leads_flat_too_little_is_left() -> None:
     assert check_quality(recording).verdict == "unusable"
 
 
+@pytest.mark.parametrize("dead", [(), ("V2", "V6")])
+def test_a_lead_that_moves_with_the_others_after_a_long_pause_is_not_flat(dead: tuple[str, ...]) -> None:
+    recording = beats(peaks_ms=np.array([4700.0]), noise_mv=0.001)
+    for lead in dead:
+        recording.signal_mv[recording.leads.index(lead)] = 0.0
+    quality = check_quality(recording)
+    assert quality.dead_leads == dead
+    assert {issue.lead for issue in quality.issues if issue.code in {"flat", "disconnected_electrode"}} == set(dead)
+    assert quality.verdict == "unusable"
+
+
+def test_dead_leads_that_are_knocked_once_in_a_short_recording_are_unusable() -> None:
+    recording = Recording(np.zeros((12, 3000), np.float32), 500, STANDARD_LEADS)
+    recording.signal_mv[:, 1500:1540] = np.linspace(0.3, 1.2, 12)[:, None] * np.hanning(40)
+    assert check_quality(recording).verdict == "unusable"
+
+
 @pytest.mark.parametrize("rail_mv", [-80.0, 16.0])
 def test_a_lead_at_the_rail_is_a_disconnected_electrode(rail_mv: float) -> None:
     quality = check_quality(changed("V5", rail_mv))
