@@ -53,6 +53,7 @@ class TimedProtocol(CertifiedProtocol):
         self._look: asyncio.TimerHandle | None = None
         self._left_bytes = 0
         self._moved_s = 0.0
+        self._in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first head."""
@@ -61,15 +62,21 @@ class TimedProtocol(CertifiedProtocol):
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:
-        """Wait for the rest of a head; what is part of a body is waited for by whoever reads it."""
+        """Wait for the rest of a head; a body is waited for by whoever reads it, and may end after its refusal."""
         super().data_received(data)
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._in_body and (self.cycle is None or self.cycle.response_complete):
             self._expect_head()
 
     def on_headers_complete(self) -> None:
         """The head has come."""
         self._stop_expecting()
+        self._in_body = True
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The body has come."""
+        self._in_body = False
+        super().on_message_complete()
 
     def pause_writing(self) -> None:
         """More is ready than the client takes: look from now on whether it takes anything."""

@@ -174,7 +174,7 @@ def _lead_issues(
         ("artefact", (features.burst_mv > np.maximum(BURST_MV, BURST_RATIO * features.usual_mv)) & ~line),
     )
     for code, found in kinds:
-        yield from (Issue(code, names[row]) for row in np.flatnonzero(found))
+        yield from (Issue(code, names[row]) for row in found.nonzero()[0])
 
 
 def _recording_issues(recording: Recording, names: tuple[str, ...]) -> Iterator[Issue]:

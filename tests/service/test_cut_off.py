@@ -146,6 +146,21 @@ def test_a_head_that_does_not_come_is_not_waited_for(bundle_folder: Path, tmp_pa
         assert rest_of(connection) == b""
 
 
+def test_who_is_refused_may_send_the_rest_of_the_body_however_slowly(bundle_folder: Path, tmp_path: Path) -> None:
+    with (
+        serving(bundle_folder, tmp_path / "audit.jsonl", body_timeout_s=0.5, body_mib=1) as (url, _),
+        closing(connected(url)) as connection,
+    ):
+        size = 2 << 20
+        head = f"POST /v1/ecgs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {size}\r\n\r\n"
+        connection.sendall(head.encode())
+        for _ in range(8):
+            time.sleep(0.25)
+            connection.sendall(bytes(size // 8))
+        assert connection.recv(9999).startswith(b"HTTP/1.1 413")
+        assert rest_of(connection) == b""  # and then no further head comes
+
+
 def test_a_second_head_is_waited_for_like_the_first(bundle_folder: Path, tmp_path: Path) -> None:
     request = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
     with (
