@@ -26,8 +26,16 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
         beside.replace(path)
     except (OSError, RuntimeError) as error:
         beside.unlink(missing_ok=True)
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        raise TrainingError(f"cannot write {path.name}: {'the disk is full' if full else error}") from error
+        raise TrainingError(f"cannot write {path.name}: {'the disk is full' if _is_full(error) else error}") from error
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error; torch makes an error about positions of it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__context__
+    return False
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
