@@ -1,1 +1,1 @@
-"""To be said."""
+"""Serves a bundle over HTTP, and the command `ecg`."""

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from model.engine import Engine
 from model.reader import Delineator
-from service.documentation import DESCRIPTION, TITLE, with_security
+from service.documentation import DESCRIPTION, TITLE, completed
 from service.door import Door
 from service.errors import MethodError, NotFoundError
 from service.routes import admin, ecgs, health, metrics, model
@@ -59,7 +59,7 @@ def create_app(settings: Settings, engine: Engine | None = None, delineate: Deli
     for routes in (ecgs, model, admin, health, metrics):
         app.include_router(routes.router)
     described = app.openapi
-    app.openapi = lambda: with_security(described())  # type: ignore[method-assign]
+    app.openapi = lambda: completed(described())  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _translate)
     app.add_middleware(Door, serving=serving, read_ecg=ecgs.read_ecg)
     app.add_middleware(Watch, telemetry=serving.telemetry, audit=serving.audit, leaving=lambda: serving.draining)

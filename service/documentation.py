@@ -13,7 +13,7 @@ DESCRIPTION = """Reads a 12-lead ECG: diagnostic statements with calibrated prob
 
 Decision support, to be read by a clinician. Nothing is guessed: a rate, unit or lead that is missing is a refusal, and
 a number that could not be measured is absent with a reason. Every refusal is `application/problem+json` with a stable
-`code`; 429 and 503 come with `Retry-After`, but for a bundle that was refused.
+`code`. 429 and 503 say in `Retry-After` when to come again; a 503 without it (`bad_bundle`) is not worth a retry.
 """
 
 CODES: dict[int, str] = {
@@ -52,7 +52,11 @@ _JSON_SCHEMA: dict[str, Any] = {
     "required": ["sampling_hz", "unit", "leads"],
     "properties": {
         "sampling_hz": {"type": "number", "minimum": 100, "maximum": 2000, "description": "Samples a second."},
-        "unit": {"type": "string", "enum": ["mV", "uV", "V"], "description": "Of the samples, in any case."},
+        "unit": {
+            "type": "string",
+            "enum": ["mV", "uV", "V"],
+            "description": "Amplitude unit of the samples, in any case.",
+        },
         "gain": {"type": "number", "exclusiveMinimum": 0, "description": "Counts to the unit; with base64 alone."},
         "leads": _LEADS,
     },
@@ -81,10 +85,13 @@ def _raw_parameters() -> list[dict[str, Any]]:
     only = "For application/octet-stream: "
     words: dict[str, tuple[str, dict[str, Any]]] = {
         "sampling_hz": ("samples a second.", {"type": "number", "minimum": 100, "maximum": 2000}),
-        "dtype": ("little-endian samples.", {"type": "string", "enum": ["int16", "float32"]}),
-        "order": ("which runs slower.", {"type": "string", "enum": ["lead-major", "sample-major"]}),
-        "leads": ("comma list of names, in order.", {"type": "string"}),
-        "unit": ("of the samples.", {"type": "string", "enum": ["mV", "uV", "V"]}),
+        "dtype": ("type of the samples, little-endian.", {"type": "string", "enum": ["int16", "float32"]}),
+        "order": (
+            "all samples of a lead before those of the next, or all leads of a sample before the next sample.",
+            {"type": "string", "enum": ["lead-major", "sample-major"]},
+        ),
+        "leads": ("comma list of names, in the order of the samples.", {"type": "string"}),
+        "unit": ("amplitude unit of the samples, in any case.", {"type": "string", "enum": ["mV", "uV", "V"]}),
         "gain": ("counts to the unit, with int16.", {"type": "number", "exclusiveMinimum": 0}),
     }
     query = examples.raw_query()
@@ -94,7 +101,7 @@ def _raw_parameters() -> list[dict[str, Any]]:
 IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "A resend with the same key and body gets the same answer, that of many line by line.",
+    "description": "Of a request that may be sent again: the same key and body get the same answer, line by line.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
 }
 
@@ -168,13 +175,17 @@ SECURITY_SCHEMES: dict[str, Any] = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
 }
 
+PROBLEM = {"$ref": f"#/components/schemas/{ProblemBody.__name__}"}
+
 OPEN: dict[str, Any] = {"security": []}
 """Of a route that asks for no key."""
 
 
-def with_security(described: dict[str, Any]) -> dict[str, Any]:
-    """An OpenAPI description that says how to present a key; the routes look at the headers themselves."""
-    components = {**described.get("components", {}), "securitySchemes": SECURITY_SCHEMES}
+def completed(described: dict[str, Any]) -> dict[str, Any]:
+    """An OpenAPI description with what no route says itself: the form of a problem, and how to present a key."""
+    given = described["components"]
+    schemas = {**given["schemas"], ProblemBody.__name__: ProblemBody.model_json_schema()}
+    components = {**given, "schemas": schemas, "securitySchemes": SECURITY_SCHEMES}
     return {**described, "components": components, "security": [{name: []} for name in SECURITY_SCHEMES]}
 
 
@@ -194,20 +205,36 @@ def _problem(status: HTTPStatus) -> dict[str, Any]:
         "code": CODES[status],
         "request_id": request_id,
     }
-    schema = ProblemBody.model_json_schema()
     answer: dict[str, Any] = {
         "description": status.phrase,
-        "content": {"application/problem+json": {"schema": schema, "example": example}},
+        "content": {"application/problem+json": {"schema": PROBLEM, "example": example}},
     }
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-        seconds = {"description": "Seconds until there is room.", "schema": {"type": "integer", "minimum": 1}}
+        seconds = {
+            "description": "Seconds to wait before the request is sent again.",
+            "schema": {"type": "integer", "minimum": 1},
+        }
         answer["headers"] = {"Retry-After": seconds}
     return answer
 
 
+REPLAYED = {
+    "description": "Sent where this is the answer to an earlier request with the same Idempotency-Key.",
+    "schema": {"type": "string", "enum": ["true"]},
+}
+
 ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"model": AnswerBody, "content": {"application/json": {"example": examples.answer()}}},
+    200: {
+        "model": AnswerBody,
+        "description": "The answer; parts that were not asked for are left out.",
+        "content": {"application/json": {"example": examples.answer()}},
+        "headers": {"Idempotency-Replayed": REPLAYED},
+    },
     **problems(400, 401, 403, 408, 413, 415, 422, 429, 500, 503),
+}
+
+TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Text.", "content": {"text/plain": {"schema": {"type": "string"}}}}
 }
 
 _LINE = {
@@ -216,13 +243,13 @@ _LINE = {
     "properties": {
         "index": {"type": "integer", "description": "Place of the ECG in the body, from 0."},
         "answer": {"$ref": "#/components/schemas/AnswerBody"},
-        "problem": ProblemBody.model_json_schema(),
+        "problem": PROBLEM,
     },
 }
 
 LINES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "A line for each ECG, in order.",
+        "description": "A line for each ECG, in order: an answer or a problem.",
         "content": {"application/x-ndjson": {"schema": _LINE}},
     },
     **problems(400, 401, 403, 408, 413, 415, 422, 429, 500, 503),

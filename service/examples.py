@@ -101,10 +101,10 @@ _ANSWER = """{
   "measurements": {"heart_rate_bpm": {"value": 88.2, "spread": 6.1, "leads": 11, "absent": null},
     "pr_ms": {"value": null, "spread": null, "leads": 0, "absent": "no_p_wave"}},
   "lead_measurements": {"II": {"p_ms": null, "pr_ms": null, "qrs_ms": 92.0, "qt_ms": 372.0, "r_mv": 1.02,
-    "s_mv": -0.14, "st_j_mv": 0.02, "st_j60_mv": 0.03}},
+    "s_mv": 0.14, "st_j_mv": 0.02, "st_j60_mv": 0.03}},
   "waves": {"II": [{"wave": "QRS", "onset_ms": 352.0, "peak_ms": 398.0, "offset_ms": 444.0, "confidence": 0.97}]},
-  "model": {"name": "ecg-jepa-nano", "version": "1", "variant": "factorised-fp32", "device": "cpu",
-    "sha256": "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752", "thresholds": "1"},
-  "warnings": ["Leads V3 carry no signal; the network did not see them."],
+  "model": {"name": "ecg-jepa-nano", "version": "0.4.0", "variant": "factorised-fp32", "device": "cpu",
+    "sha256": "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752", "thresholds": "val-74888c18c387"},
+  "warnings": ["No signal in V3.", "The network did not see V3: no signal there."],
   "notice": "decision support, to be read by a clinician"
 }"""

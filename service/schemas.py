@@ -9,8 +9,9 @@ from model.bundle import Bundle
 from model.engine import Engine
 from model.reader import Answer, Part
 from model.reading.findings import Finding
-from model.reading.measurements import LeadMeasurements, Measurement
-from model.reading.waves import Wave
+from model.reading.measurements import Absent, LeadMeasurements, Measurement
+from model.reading.waves import Wave, WaveKind
+from model.signal.quality import Code, Verdict
 
 NOTICE = "decision support, to be read by a clinician"
 
@@ -39,8 +40,8 @@ class RecordingBody(Wire):
 class IssueBody(Wire):
     """One thing wrong with the recording."""
 
-    code: str
-    """Stable code, such as `flat` or `noise`."""
+    code: Code
+    """Stable code."""
     lead: str | None
     """The lead, or null for the whole recording."""
 
@@ -48,10 +49,10 @@ class IssueBody(Wire):
 class QualityBody(Wire):
     """Whether the recording can be read."""
 
-    verdict: Literal["good", "limited", "unusable"]
+    verdict: Verdict
     """`limited`: findings are given with warnings; `unusable`: findings are withheld."""
     issues: list[IssueBody]
-    """Everything found."""
+    """Everything that is wrong, lead by lead."""
 
 
 class FindingBody(Wire):
@@ -77,49 +78,49 @@ class MeasurementBody(Wire):
     """One number, or why there is none."""
 
     value: float | None
-    """In the unit of its name; null when it could not be measured, never zero in its place."""
+    """In the unit that its name ends in; null when it could not be measured, never zero in its place."""
     spread: float | None
-    """Median absolute deviation over beats."""
+    """Median absolute deviation over beats, in the same unit; null for what is one number over all beats."""
     leads: int
     """How many leads it rests on."""
-    absent: str | None
-    """Stable reason when there is no value."""
+    absent: Absent | None
+    """Why there is no value: a stable code; null when there is one."""
 
 
 class LeadMeasurementsBody(Wire):
-    """Numbers of one lead; null where a wave is missing."""
+    """Medians over the beats of one lead; null where a wave is missing or the lead is poor."""
 
     p_ms: float | None
-    """P duration."""
+    """Duration of P in ms."""
     pr_ms: float | None
-    """PR interval."""
+    """From the onset of P to that of QRS, in ms."""
     qrs_ms: float | None
-    """QRS duration."""
+    """Duration of QRS in ms."""
     qt_ms: float | None
-    """QT interval."""
+    """From the onset of QRS to the end of T, in ms."""
     r_mv: float | None
-    """R amplitude."""
+    """Height of R above the PR segment, in mV."""
     s_mv: float | None
-    """S amplitude."""
+    """Depth of S (of QS where there is no R) below the PR segment, in mV, as a positive number."""
     st_j_mv: float | None
-    """ST level at the J point."""
+    """ST level at the J point against the PR segment, in mV."""
     st_j60_mv: float | None
-    """ST level 60 ms later."""
+    """ST level 60 ms after the J point, in mV."""
 
 
 class WaveBody(Wire):
     """One wave; times count from the first sample sent."""
 
-    wave: Literal["P", "QRS", "T"]
-    """Which."""
+    wave: WaveKind
+    """Which wave."""
     onset_ms: float
-    """Where it begins."""
+    """Where it begins, in ms."""
     peak_ms: float
-    """Its largest deflection."""
+    """Where it deflects most, in ms."""
     offset_ms: float
-    """Where it ends."""
+    """Where it ends, in ms."""
     confidence: float
-    """0 to 1."""
+    """How sure the network is of it, 0 to 1."""
 
 
 class ModelBody(Wire):
@@ -134,7 +135,7 @@ class ModelBody(Wire):
     variant: str
     """The graph that ran."""
     device: str
-    """Where it ran."""
+    """Where it ran: cpu, cuda or tensorrt."""
     thresholds: str
     """Version of calibration and thresholds."""
 
@@ -151,15 +152,17 @@ class AnswerBody(Wire):
     findings: list[FindingBody] = []
     """In the order of the bundle; empty when the recording is unusable."""
     measurements: dict[str, MeasurementBody] = {}
-    """Global intervals, rates, axes and voltages; every one is there, measured or absent with a reason."""
+    """Measurements of the whole recording by name, each measured or absent with a reason: heart_rate_bpm, rr_ms,
+    rmssd_ms, sdnn_ms, p_duration_ms, pr_ms, qrs_ms, qt_ms, qtc_bazett_ms, qtc_fridericia_ms, qtc_framingham_ms,
+    qtc_hodges_ms, p_axis_deg, qrs_axis_deg, t_axis_deg, sokolow_lyon_mv and cornell_mv."""
     lead_measurements: dict[str, LeadMeasurementsBody] = {}
-    """Numbers of each lead."""
+    """Measurements of each lead, by its name."""
     waves: dict[str, list[WaveBody]] = {}
-    """P, QRS and T in each lead."""
+    """P, QRS and T of each lead in order of time, by its name; a lead without waves has an empty list."""
     embedding: list[float] = []
-    """The network's representation, averaged over windows."""
+    """The vector that the findings are computed from, averaged over windows."""
     plot: str = ""
-    """The recording on ECG paper, SVG."""
+    """The first ten seconds on ECG paper, 25 mm/s and 10 mm/mV, waves shaded: SVG."""
     model: ModelBody
     """What answered."""
     warnings: list[str]
@@ -172,23 +175,23 @@ class InputBody(Wire):
     """What the network takes; recordings are brought to this."""
 
     leads: list[str]
-    """Rows of a window."""
+    """Leads of a window, in order."""
     sampling_hz: float
-    """Rate of a window."""
+    """Samples a second of a window."""
     window_s: float
-    """Length of a window."""
+    """Length of a window in seconds."""
     stride_s: float
-    """Between the windows of a longer recording."""
+    """Seconds from one window of a longer recording to the next."""
     min_duration_s: float
-    """Shorter recordings are refused."""
+    """Recordings of fewer seconds are refused."""
     patch_samples: int
     """Samples of one token."""
     highpass_hz: float
-    """-6 dB point of the baseline filter."""
+    """-6 dB point of the filter that removes the baseline, in Hz."""
     lowpass_hz: float
-    """-6 dB point of the low-pass."""
+    """-6 dB point of the low-pass, in Hz."""
     clip_mv: float
-    """Larger amplitudes are cut."""
+    """Amplitude in mV beyond which a signal is cut off."""
     sha256: str
     """Hash of all of these."""
 
@@ -205,11 +208,11 @@ class OutputBody(Wire):
     snomed_ct: str | None
     """SNOMED CT concept."""
     slope: float
-    """Of the logit, in calibration."""
+    """Multiplies the logit before the sigmoid, in calibration."""
     intercept: float
-    """Added to it."""
+    """Is added to that."""
     threshold: float
-    """On the calibrated probability."""
+    """Calibrated probability from which on the statement is present."""
 
 
 class VariantBody(Wire):
@@ -222,9 +225,9 @@ class VariantBody(Wire):
     precision: str
     """fp32, fp16 or int8."""
     attention: str
-    """Form of the cross-patch attention."""
+    """Form of Cross-Pattern Attention: masked or factorised."""
     parity: float | None
-    """Largest difference of a logit from the network in torch."""
+    """Largest difference of a logit from the network in torch, on real records."""
     metrics: dict[str, float]
     """This variant's own figures."""
 

@@ -45,7 +45,14 @@ async def read_ecg(request: Request) -> Response:
     return Response(answered.json, media_type="application/json", headers=headers)
 
 
-@router.post("/v1/ecgs/batch", summary="Read many ECGs", responses=LINES, openapi_extra=BATCH_BODY)
+@router.post(
+    "/v1/ecgs/batch",
+    summary="Read many ECGs",
+    status_code=200,
+    response_class=LineStream,
+    responses=LINES,
+    openapi_extra=BATCH_BODY,
+)
 async def read_batch(request: Request) -> LineStream:
     """Read many ECGs: a JSON body a line, or a .zip of WFDB records and JSON files.
 

@@ -2,11 +2,14 @@
 
 import json
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
 
 import httpx
 import pytest
 
+from model.reading.measurements import ABSENT, MEASUREMENTS
+from model.signal.quality import Code
 from service import examples
 from service.documentation import CODES
 from service.schemas import AnswerBody
@@ -57,6 +60,33 @@ def test_every_refusal_is_described_as_a_problem(api: dict[str, Any]) -> None:
             assert set(answer["content"]) == {"application/problem+json"}
             assert answer["content"]["application/problem+json"]["example"]["status"] == int(status)
     assert "Retry-After" in answers["503"]["headers"]
+
+
+def references(described: object) -> Iterator[str]:
+    if isinstance(described, dict):
+        yield from (described["$ref"],) if "$ref" in described else ()
+        described = list(described.values())
+    if isinstance(described, list):
+        for inner in described:
+            yield from references(inner)
+
+
+def test_every_form_that_is_referred_to_is_there(api: dict[str, Any]) -> None:
+    forms = {f"#/components/schemas/{name}" for name in api["components"]["schemas"]}
+    assert "#/components/schemas/ProblemBody" in set(references(api)) <= forms
+
+
+def test_what_stands_in_an_answer_is_named(api: dict[str, Any]) -> None:
+    forms = api["components"]["schemas"]
+    described = forms["AnswerBody"]["properties"]["measurements"]["description"]
+    assert [name for name in MEASUREMENTS if name not in described] == []
+    assert forms["IssueBody"]["properties"]["code"]["enum"] == list(get_args(Code))
+    assert forms["MeasurementBody"]["properties"]["absent"]["anyOf"][0]["enum"] == list(ABSENT)
+
+
+def test_the_answer_to_many_is_lines_and_nothing_else(api: dict[str, Any]) -> None:
+    answered = api["paths"]["/v1/ecgs/batch"]["post"]["responses"]["200"]
+    assert set(answered["content"]) == {"application/x-ndjson"}
 
 
 def test_the_page_asks_for_a_key(api: dict[str, Any]) -> None:
