@@ -113,7 +113,7 @@ class Batch:
         if path.suffix.lower() == _JSON_SUFFIX:
             return self._job(content, partial(decode_body, _JSON, limits=self._limits))
         header = parse_header(content[: MAX_HEADER_BYTES + 1])
-        named = [path.with_name(name) for name in dict.fromkeys(signal.file for signal in header.signals)]
+        named = [path.with_name(name) for name in header.files]
         all_named[path.with_suffix("")] = named
         self._limits.require_members(len(named))
         if not all(one in members for one in named):

@@ -228,8 +228,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
 def _named_by(header: Path) -> tuple[Path, ...]:
     """The signal files that a header names; raises EcgError."""
     with header.open("rb") as stream:
-        signals = parse_header(stream.read(MAX_HEADER_BYTES + 1)).signals
-    return tuple(header.with_name(name) for name in dict.fromkeys(signal.file for signal in signals))
+        return tuple(header.with_name(name) for name in parse_header(stream.read(MAX_HEADER_BYTES + 1)).files)
 
 
 def ecgs_in(path: Path) -> Iterator[Path]:

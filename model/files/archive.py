@@ -65,7 +65,7 @@ def is_clutter(name: str) -> bool:
 def _require_plain(member: zipfile.ZipInfo) -> None:
     name = member.filename
     if not name or name.startswith("/") or "\\" in name or ":" in name or ".." in PurePosixPath(name).parts:
-        raise MalformedArchiveError("a name in the archive leads out of it")
+        raise MalformedArchiveError("a file name in the archive is not a plain path inside it")
     if member.flag_bits & _ENCRYPTED:
         raise MalformedArchiveError("the archive is encrypted")
     if member.compress_type not in _METHODS:
@@ -80,4 +80,4 @@ def _require_bounds(files: list[zipfile.ZipInfo], limits: Limits) -> None:
     if unpacked > limits.unpacked_bytes:
         raise TooLargeError(f"the archive unpacks to {unpacked} bytes, wanted at most {limits.unpacked_bytes:.0f}")
     if unpacked > max(RATIO_FROM_BYTES, MAX_RATIO * packed):
-        raise TooLargeError(f"the archive is packed more than {MAX_RATIO} times, no ECG is")
+        raise TooLargeError(f"the archive unpacks to more than {MAX_RATIO} times its size, and no ECG does")

@@ -25,7 +25,7 @@ from model.errors import (
     TooLargeError,
 )
 from model.files.limits import SERVICE_LIMITS, Limits
-from model.files.units import millivolts_per
+from model.files.units import millivolts_per, require_gain
 from model.signal.recording import Recording, require_rate
 
 MAX_NAME = 32  # characters of a lead's name
@@ -100,13 +100,7 @@ def _gain(fields: Mapping[str, Any], *, encoded: bool) -> float:
         return 1.0
     if gain is None:
         raise MissingGainError("base64 leads need a gain, in counts per unit")
-    return _positive_gain(_number(gain, "gain"))
-
-
-def _positive_gain(gain: float) -> float:
-    if not 1e-9 <= gain <= 1e9:
-        raise MalformedJsonError(f"got a gain of {gain:g}, wanted more than 0")
-    return gain
+    return require_gain(_number(gain, "gain"), MalformedJsonError)
 
 
 def _number(value: object, name: str) -> float:
@@ -115,7 +109,7 @@ def _number(value: object, name: str) -> float:
     try:
         return float(value)
     except OverflowError as error:
-        raise MalformedJsonError(f"{name} is beyond all bounds") from error
+        raise MalformedJsonError(f"{name} is too large a number") from error
 
 
 def _leads(fields: Mapping[str, Any], limits: Limits) -> dict[str, list[Any] | str]:
@@ -146,7 +140,9 @@ def _listed(lead: Sequence[Any]) -> npt.NDArray[np.float64]:
         return np.frombuffer(struct.pack(f"{len(lead)}d", *lead))
     except (struct.error, OverflowError) as error:
         if all(sample is None or isinstance(sample, int | float) for sample in lead):
-            raise NotFiniteError("a lead holds null, or a number beyond all bounds; gaps are not filled in") from error
+            raise NotFiniteError(
+                "a lead holds null, or a number too large to be a sample; gaps are not filled in"
+            ) from error
         raise MalformedJsonError("a lead holds something else than numbers") from error
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from model.errors import MalformedError, MissingGainError, MissingRateError, ShapeError
 from model.files.limits import SERVICE_LIMITS, Limits
-from model.files.units import millivolts_per
+from model.files.units import millivolts_per, require_gain
 from model.signal.recording import Recording, require_rate
 
 SampleType = Literal["int16", "float32"]
@@ -107,6 +107,4 @@ def _gain(layout: Layout) -> float:
         return 1.0
     if layout.gain is None:
         raise MissingGainError("int16 needs a gain, in counts per unit")
-    if not 1e-9 <= layout.gain <= 1e9:
-        raise MalformedError(f"got a gain of {layout.gain:g}, wanted more than 0")
-    return layout.gain
+    return require_gain(layout.gain)

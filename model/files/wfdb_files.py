@@ -95,7 +95,7 @@ def decode_record(
     if len(headers) != 1:
         raise MalformedRecordError(f"got {len(headers)} headers among {len(files)} files, wanted 1")
     header = parse_header(files[headers[0]])
-    named = {signal.file for signal in header.signals}
+    named = header.files
     if any(is_signal_file(name) and name not in named for name in files):
         raise MalformedRecordError("a signal file that the header does not name, which may be another record's")
     return _decode(header, files, limits, uncalibrated=uncalibrated)
@@ -117,7 +117,7 @@ def read_record(path: Path, limits: Limits = UNLIMITED, *, uncalibrated: bool = 
     header_path = path if path.suffix.lower() == HEADER_SUFFIX else path.with_name(path.name + HEADER_SUFFIX)
     with header_path.open("rb") as stream:
         header = parse_header(stream.read(MAX_HEADER_BYTES + 1))
-    paths = [header_path.with_name(name) for name in dict.fromkeys(signal.file for signal in header.signals)]
+    paths = [header_path.with_name(name) for name in header.files]
     if not all(one.is_file() for one in paths):
         raise MalformedRecordError("a signal file that the header names is not there")
     limits.require_body(sum(one.stat().st_size for one in paths))

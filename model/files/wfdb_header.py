@@ -58,6 +58,11 @@ class Header:
     frames: int | None
     signals: tuple[Signal, ...]
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The signal files that it names, each once."""
+        return tuple(dict.fromkeys(signal.file for signal in self.signals))
+
 
 def parse_header(data: bytes) -> Header:
     """A header's numbers.
@@ -76,7 +81,7 @@ def parse_header(data: bytes) -> Header:
         raise MalformedRecordError("the header is empty")
     fields = lines[0].split()
     if "/" in fields[0]:
-        raise UnsupportedRecordError("multi-segment records are not read")
+        raise UnsupportedRecordError("a multi-segment record; send each of its segments as a record")
     if len(fields) < 2:
         raise MalformedRecordError("the record line does not give the number of signals")
     count = _integer(fields[1])
@@ -102,7 +107,7 @@ def _frame_hz(fields: list[str]) -> float:
         raise MissingRateError("the header gives no sampling rate")
     frame_hz = _number(fields[2].partition("/")[0].partition("(")[0])
     if frame_hz <= 0:
-        raise RateError(f"got {frame_hz:g} Hz")
+        raise RateError(f"got a rate of {frame_hz:g} Hz, wanted more than 0")
     return frame_hz
 
 
@@ -159,7 +164,7 @@ def _calibration(fields: list[str]) -> tuple[float | None, int, str | None]:
 
 def _number(text: str) -> float:
     if not re.fullmatch(_NUMBER, text, re.ASCII):
-        raise MalformedRecordError("the header gives something else where a number belongs")
+        raise MalformedRecordError("the header holds something else than a number where one belongs")
     number = float(text)
     if abs(number) > 1e12 or 0 < abs(number) < 1e-12:
         raise MalformedRecordError("the header gives a number that no recorder writes")
@@ -168,5 +173,5 @@ def _number(text: str) -> float:
 
 def _integer(text: str) -> int:
     if not _INTEGER.fullmatch(text):
-        raise MalformedRecordError("the header gives something else where a whole number belongs")
+        raise MalformedRecordError("the header holds something else than a whole number where one belongs")
     return int(text)

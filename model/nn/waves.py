@@ -2,8 +2,8 @@
 
 A U-Net over time (Moskalenko et al., "Deep Learning for ECG Segmentation", 2020) whose weights are shared by the leads;
 at its coarse levels every lead also sees the mean over all leads and the whole window, and the encoder's tokens where
-there are any. Besides
-the class it regresses the distance to the nearest onset and offset, which places a boundary between two frames.
+there are any. Besides the class it regresses the distance to the nearest onset and offset, which places a boundary
+between two frames.
 """
 
 import copy
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from model.signal.leads import CHEST_LEADS, LIMB_ALGEBRA, LIMB_LEADS, MODEL_LEADS, STANDARD_LEADS
+from model.reading.delineation import OFFSET_STEP_MS
+from model.signal.leads import standard_from_model
 
 CLASSES = ("none", "P", "QRS", "T")
 REACH_MS = 40.0  # five frames: how far from a boundary its distance is learnt
 WAVE_OUTPUTS = ("wave_label", "wave_probability", "wave_distance")
-OFFSET_STEP_MS = 0.5  # of the int8 that leaves the graph
 
 
 @dataclass(frozen=True)
@@ -205,12 +205,7 @@ def spread_tokens(tokens: Tensor, mix: Tensor) -> Tensor:
 
 def limb_mix() -> Tensor:
     """The twelve standard leads as sums of the eight that the network takes, (12, 8)."""
-    mix = torch.zeros(len(STANDARD_LEADS), len(MODEL_LEADS))
-    for row, lead in enumerate(LIMB_LEADS):
-        mix[row, :2] = torch.tensor(LIMB_ALGEBRA[lead])
-    for row, lead in enumerate(CHEST_LEADS, start=len(LIMB_LEADS)):
-        mix[row, MODEL_LEADS.index(lead)] = 1.0
-    return mix
+    return torch.from_numpy(standard_from_model().copy())
 
 
 def token_mix() -> Tensor:

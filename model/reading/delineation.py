@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +9,7 @@ import numpy.typing as npt
 from model.reading.heart import heart_logits, hold_heart
 from model.reading.spans import KINDS, QRS, Floats, Ints, Spans, T, within
 from model.reading.waves import Wave, Waves
-from model.signal.leads import LIMB_ALGEBRA, MODEL_LEADS, STANDARD_LEADS
+from model.signal.leads import MODEL_LEADS, standard_from_model
 
 FRAME_MS = 8.0
 OFFSET_STEP_MS = 0.5
@@ -128,20 +127,9 @@ def twelve_leads(windows_mv: npt.NDArray[np.float32], dead_leads: Sequence[str] 
 
     A lead that rests on a dead one is zero: what the algebra would make of the other alone is no lead.
     """
-    weights = _twelve_of_eight()
+    weights = standard_from_model()
     rests_on_dead = weights[:, [MODEL_LEADS.index(lead) for lead in dead_leads]].any(axis=1, keepdims=True)
     return np.asarray(np.where(rests_on_dead, np.float32(0), weights) @ windows_mv)
-
-
-@cache
-def _twelve_of_eight() -> npt.NDArray[np.float32]:
-    """Of each of the model's leads in each standard one, (12, 8)."""
-    weights = np.zeros((len(STANDARD_LEADS), len(MODEL_LEADS)), dtype=np.float32)
-    for row, lead in enumerate(STANDARD_LEADS):
-        parts = zip(("I", "II"), LIMB_ALGEBRA[lead], strict=True) if lead in LIMB_ALGEBRA else [(lead, 1.0)]
-        for name, weight in parts:
-            weights[row, MODEL_LEADS.index(name)] = weight
-    return weights
 
 
 def _decode(label: npt.NDArray[np.uint8], probability: npt.NDArray[np.uint8], distance: npt.NDArray[np.int8]) -> Spans:

@@ -104,7 +104,7 @@ def _strip(strip: _Strip, lead_mv: npt.NDArray[np.float32], sampling_hz: float, 
     """Marks, trace and name of one strip, in the order in which they lie on the paper."""
     yield from _marks(strip, waves)
     yield f'<path class="trace" transform="scale(.01)" d="{_trace(strip, lead_mv, sampling_hz)}"/>'
-    yield f'<text x="{strip.left_mm + 1:g}" y="{strip.zero_mm - ROW_MM / 2 + LABEL_MM:g}">{_escaped(strip.lead)}</text>'
+    yield f'<text x="{strip.left_mm + 1:g}" y="{strip.zero_mm - ROW_MM / 2 + LABEL_MM:g}">{_label(strip.lead)}</text>'
 
 
 def _marks(strip: _Strip, waves: Waves) -> Iterator[str]:
@@ -131,6 +131,6 @@ def _trace(strip: _Strip, lead_mv: npt.NDArray[np.float32], sampling_hz: float) 
     return "M" + " ".join(map(str, points.ravel().tolist()))
 
 
-def _escaped(name: str) -> str:
+def _label(name: str) -> str:
     """A standard name as it is; any other as `lead`, for it may say more than a lead's name."""
     return name if name in STANDARD_LEADS else "lead"

@@ -5,6 +5,7 @@ aVF = II - I / 2 (Kligfield et al., AHA/ACCF/HRS recommendations part I, 2007).
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +57,17 @@ def derive_limb_leads(signal_mv: npt.NDArray[np.float32], leads: Sequence[str]) 
         name: present.get(name, (a * first + b * second).astype(np.float32))
         for name, (a, b) in zip(LIMB_LEADS, weights, strict=True)
     }
+
+
+@cache
+def standard_from_model() -> npt.NDArray[np.float32]:
+    """The weight of each of `MODEL_LEADS` in each of `STANDARD_LEADS`, (12, 8)."""
+    weights = np.zeros((len(STANDARD_LEADS), len(MODEL_LEADS)), dtype=np.float32)
+    for row, lead in enumerate(STANDARD_LEADS):
+        parts = zip(("I", "II"), LIMB_ALGEBRA[lead], strict=True) if lead in LIMB_ALGEBRA else [(lead, 1.0)]
+        for name, weight in parts:
+            weights[row, MODEL_LEADS.index(name)] = weight
+    return weights
 
 
 def known_leads(signal_mv: npt.NDArray[np.float32], leads: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:

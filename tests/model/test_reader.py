@@ -132,7 +132,7 @@ def test_a_second_opinion_warns_and_adds_no_field(reader: Reader, monkeypatch: p
     answer = read(reader, beats(), "findings", "second_opinion")
     assert answer.measurements is None
     assert answer.waves is None
-    assert "QRS: 100 ms, and 140 ms by the classical method." in answer.warnings
+    assert "QRS: 100 ms here, 140 ms by the classical method; check it." in answer.warnings
     assert not any("classical" in one for one in read(reader, beats()).warnings)
 
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from model.nn.waves import (
-    OFFSET_STEP_MS,
     REACH_MS,
     AnyLeadHead,
     TwelveLeadHead,
@@ -18,6 +17,7 @@ from model.nn.waves import (
     spread_tokens,
     token_mix,
 )
+from model.reading.delineation import OFFSET_STEP_MS
 from model.signal.leads import MODEL_LEADS, STANDARD_LEADS
 
 SMALL = WaveHeadConfig(widths=(4, 6, 8, 10))

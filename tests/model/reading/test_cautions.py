@@ -25,4 +25,4 @@ def test_sentences_end_as_sentences() -> None:
 
 def test_an_issue_names_its_leads_or_the_recording() -> None:
     assert issue_caution("noise", ["V1", "V2"]) == "Noise without beats in V1, V2."
-    assert issue_caution("short", [None]) == "Too few seconds in the recording."
+    assert issue_caution("short", [None]) == "Fewer than ten seconds in the recording."
