@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ PLANTED_IMPORTS = {
     "What training needs lives in training": ("model/bundle.py", "import onnx"),
     "What serving needs lives in service": ("training/data/dataset.py", "import fastapi"),
     "onnxruntime lives in model.engine and training.bundling.precision": ("service/batching.py", "import onnxruntime"),
-    "wfdb lives in model.files and training.sources": ("service/pipeline.py", "import wfdb"),
+    "wfdb lives in training.sources": ("model/files/wfdb_files.py", "import wfdb"),
     "neurokit2 lives in model.reading.second_opinion": ("model/reading/measurements.py", "import neurokit2"),
 }
 
@@ -169,6 +170,29 @@ def test_the_base_dependencies_are_pinned_and_hold_no_torch() -> None:
 
 
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+NOT_IMPORTED = {"pandas"}
+"""Base dependencies that are pinned for the sake of others."""
+
+
+def imported(path: Path) -> set[str]:
+    """The packages that a file imports, wherever in it."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [one.name for node in nodes if isinstance(node, ast.Import) for one in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
+
+
+def test_every_base_dependency_is_imported_by_what_serves() -> None:
+    serving = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in {"model", "service"}]
+    of_module = packages_distributions()
+    used = {
+        dist.lower().replace("_", "-")
+        for path in serving
+        for name in imported(path)
+        for dist in of_module.get(name, [])
+    }
+    base = {re.split(r"[\[=]", name)[0] for name in PROJECT["project"]["dependencies"] if "sys_platform" not in name}
+    assert base - used == NOT_IMPORTED
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
