@@ -13,6 +13,7 @@ import service.cli
 import service.errors
 import training.cli
 from model.errors import EcgError
+from service.app import create_app
 from service.errors import STATUS
 from service.settings import PREFIX, Settings
 
@@ -94,6 +95,18 @@ def test_files_that_are_sent_exist() -> None:
     sent = [match for word in words for match in re.findall(r"@(tests/[\w./-]+)", word)]
     assert sent
     assert [path for path in sent if not (ROOT / path).exists()] == []
+
+
+def test_the_endpoint_table_is_the_routes() -> None:
+    described = create_app(Settings()).openapi()["paths"]
+    routes = {f"`{method.upper()} {path}`" for path, methods in described.items() for method in methods}
+    assert {row[0] for row in table("Where to look")} == routes
+
+
+def test_links_within_the_page_lead_to_a_heading() -> None:
+    headings = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= anchors
 
 
 def test_links_lead_somewhere() -> None:
