@@ -3,7 +3,7 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,3 +122,17 @@ def post(url: str, *, timeout: float = PATIENCE_S, **request: Any) -> httpx.Resp
 def get(url: str) -> httpx.Response:
     """The same without a body."""
     return httpx.get(url, timeout=PATIENCE_S)
+
+
+def metric(url: str, name: str) -> float:
+    """The value of the first series that begins so; 0 where there is none."""
+    lines = get(f"{url}/metrics").text.splitlines()
+    return next((float(line.split()[-1]) for line in lines if line.startswith(name)), 0.0)
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something, not for ever."""
+    end_s = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < end_s
+        time.sleep(0.02)

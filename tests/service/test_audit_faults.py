@@ -20,7 +20,7 @@ from service.cli import main
 from service.errors import AuditUnavailableError
 from service.settings import Settings
 from tests.service import bodies
-from tests.service.stubs import PATIENCE_S, StubEngine, listening, no_waves
+from tests.service.stubs import PATIENCE_S, StubEngine, listening, no_waves, until
 
 ENTRY = Entry("ward", "request", "/v1/ecgs", "answered", "a" * 64, "b" * 64)
 
@@ -51,13 +51,6 @@ def failing(number: int) -> Callable[..., int]:
         raise OSError(number, os.strerror(number))
 
     return fail
-
-
-def until(true: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < end_s
-        time.sleep(0.01)
 
 
 def outcomes(path: Path) -> list[str]:

@@ -3,8 +3,7 @@
 import asyncio
 import json
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from service.settings import Settings
 from service.threads import Pool, Threads
 from service.turns import PRIORITIES, Claim, Priority
 from tests.service import bodies
-from tests.service.stubs import StubEngine, get, listening, no_waves, outputs_of, post
+from tests.service.stubs import StubEngine, get, listening, no_waves, outputs_of, post, until
 
 Array = npt.NDArray[np.float32]
 Fate = Literal["well", "raises", "short", "long", "nan", "infinite", "no memory"]
@@ -165,13 +164,6 @@ def serving(bundle: Path, engine: StubEngine, **given: Any) -> Iterator[tuple[st
 
 def until_ready(url: str) -> None:
     until(lambda: get(f"{url}/health/ready").status_code == 200)
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
 
 
 def test_an_engine_that_hangs_is_given_up_and_the_service_says_so_until_it_comes_back(bundle_folder: Path) -> None:
@@ -314,8 +306,7 @@ def test_a_thread_that_is_left_keeps_its_place_until_it_has_finished() -> None:
         first = asyncio.ensure_future(pool.run(Claim(), work, "first"))
         routine = asyncio.ensure_future(pool.run(Claim(), work, "routine"))
         urgent = asyncio.ensure_future(pool.run(Claim("stat"), work, "urgent"))
-        while not began:  # noqa: ASYNC110 - a thread begins when it does
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(until, lambda: bool(began))
         first.cancel()
         await asyncio.sleep(0.01)
         assert began == ["first"]

@@ -3,8 +3,7 @@
 import asyncio
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from service.app import create_app
 from service.settings import Settings
 from service.wave_pool import DelineationError
 from tests.service import bodies
-from tests.service.stubs import PATIENCE_S, StubEngine, get, listening, no_waves, post
+from tests.service.stubs import PATIENCE_S, StubEngine, get, listening, metric, no_waves, post, until
 from tests.training.toy_bundle import write_toy_bundle
 
 
@@ -29,19 +28,6 @@ from tests.training.toy_bundle import write_toy_bundle
 def serving(bundle: Path, engine: StubEngine | None, **settings: Any) -> Iterator[str]:
     with listening(create_app(Settings(bundle=bundle, workers=2, **settings), engine, no_waves)) as url:
         yield url
-
-
-def metric(url: str, name: str) -> float:
-    lines = get(f"{url}/metrics").text.splitlines()
-    return next((float(line.split()[-1]) for line in lines if line.startswith(name)), 0.0)
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something, not for ever."""
-    deadline_s = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
 
 
 def scaled(number: int) -> bodies.Request:

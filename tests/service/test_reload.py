@@ -81,10 +81,12 @@ def test_no_request_fails_while_bundles_change(url: str, folder: Path) -> None:
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for number in range(6):
-        put(folder, ("AF", "SB", "MI")[: 1 + number % 3])
-        assert post(f"{url}/v1/admin/reload").status_code == 200
-    stop.set()
-    for thread in threads:
-        thread.join()
+    try:
+        for number in range(6):
+            put(folder, ("AF", "SB", "MI")[: 1 + number % 3])
+            assert post(f"{url}/v1/admin/reload").status_code == 200
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
     assert set(lengths) <= {8, 1, 2, 3}

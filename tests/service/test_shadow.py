@@ -2,8 +2,7 @@
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from model.bundle import MANIFEST
 from service.app import create_app
 from service.settings import Settings
 from tests.service import bodies
-from tests.service.stubs import get, listening, no_waves, post
+from tests.service.stubs import get, listening, metric, no_waves, post, until
 from tests.training.toy_bundle import KEYS, write_toy_bundle
 
 
@@ -27,18 +26,6 @@ def serving(live: Path, shadow: Path) -> Iterator[str]:
     settings = Settings(bundle=live, shadow_bundle=shadow, shadow_share=1.0, workers=2)
     with listening(create_app(settings, None, no_waves)) as url:
         yield url
-
-
-def metric(url: str, name: str) -> float:
-    lines = get(f"{url}/metrics").text.splitlines()
-    return next((float(line.split()[-1]) for line in lines if line.startswith(name)), 0.0)
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
 
 
 def ask(url: str) -> list[str]:

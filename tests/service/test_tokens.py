@@ -230,9 +230,10 @@ def test_keys_are_served_while_the_provider_is_down_but_not_for_ever(
         headers = {"authorization": f"Bearer {provider.token()}"}
 
         async def enter_until(lost: bool) -> None:
-            while guard.issuer_lost is not lost:
-                await guard.identify(headers)
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(PATIENCE_S):
+                while guard.issuer_lost is not lost:
+                    await guard.identify(headers)
+                    await asyncio.sleep(0.01)
 
         await guard.identify(headers)
         provider.status = 503
