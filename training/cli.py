@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import EcgError
-from training.config import Config, read_config, shipped_configs
+from training.config import Config
+from training.config_file import read_config, shipped_configs
 
 FAILED = 2
 

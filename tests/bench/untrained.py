@@ -22,7 +22,7 @@ def write_untrained(folder: Path, size: str = "tiny", names: tuple[str, ...] = V
     from model.reading.statements import VOCABULARY
     from model.signal.spec import SPEC
     from training.bundling.export import variant_of, write_graphs
-    from training.config import read_config
+    from training.config_file import read_config
     from training.running.state import Trained
 
     torch.manual_seed(SEED)

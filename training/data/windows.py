@@ -17,7 +17,7 @@ class WindowStore:
     def __init__(self, windows: npt.NDArray[np.float16], device: torch.device) -> None:
         self._host = windows
         self._device = device
-        self._held = torch.from_numpy(np.asarray(windows)).to(device) if device.type != "cpu" else None
+        self._held = torch.from_numpy(np.array(windows)).to(device) if device.type != "cpu" else None
 
     def take(self, rows: npt.NDArray[np.integer]) -> Tensor:
         """Float32 (B, L, S) of some windows, in the order asked for."""

@@ -88,7 +88,7 @@ class FinetuneTask:
         """Cross-entropy over the known labels of augmented crops."""
         whole = progress >= 1.0 - self.stage.whole_windows
         patches = SPEC.patches if whole else self.stage.crop_patches
-        dice = dice_of_rows(random, rows)
+        dice = dice_of_rows(random, rows, self.stage)
         windows, start = crop(self.windows.take(rows), patches, random, dice)
         windows = augment(windows, self.stage, dice)
         self.network.encoder.requires_grad_(progress >= self.stage.frozen)
@@ -237,5 +237,5 @@ def run(
         task.continue_from(read_trained(start))
     elif start is not None:
         task.start_from(read_encoder(start), read_sources(start))
-    train(task, task.rows(), config.finetune, out, weights=task.weights())
+    train(task, task.rows(), config.finetune, out, weights=task.weights(), model=config.model)
     return {"network": str(out / NETWORK), "val": task.best}

@@ -46,7 +46,7 @@ class PretrainTask:
 
     def loss(self, rows: Rows, random: np.random.Generator, progress: float) -> Tensor:  # noqa: ARG002
         """Smooth L1 between predicted and target representations of the patches that one mask hides."""
-        dice = dice_of_rows(random, rows)
+        dice = dice_of_rows(random, rows, self.stage)
         windows, start = crop(self.windows.take(rows), self.stage.crop_patches, random, dice)
         windows = augment(windows, self.stage, dice)
         hidden = draw_mask(self.stage.masking, windows.shape[-1] // SPEC.patch_samples, random)
@@ -108,5 +108,5 @@ def run(config: Config, data: Path, out: Path, *, device: str = "auto") -> dict[
     """
     prepared = read_prepared(data)
     task = PretrainTask(config, prepared, out, resolve_device(device))
-    train(task, prepared.window_rows("train"), config.pretrain, out)
+    train(task, prepared.window_rows("train"), config.pretrain, out, model=config.model)
     return {"encoder": str(out / ENCODER), "probe_auroc": task.best if task.best >= 0.0 else None}

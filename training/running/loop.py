@@ -16,12 +16,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from training.config import LoopConfig
+from training.config import LoopConfig, ModelConfig
 from training.errors import TrainingError
 from training.running.checkpoint import read_checkpoint, write_checkpoint
 from training.running.optim import set_rate
 from training.running.parallel import from_first, process_group, rank, sum_gradients, sum_over_processes, world_size
 from training.running.schedules import warmup_cosine
+from training.running.settings import require_settings, settings_of
 from training.running.throughput import flops_of, peak_flops
 
 Rows = npt.NDArray[np.int64]
@@ -60,11 +61,22 @@ class Task(Protocol):
         """Take up a state."""
 
 
-def train(task: Task, rows: Rows, config: LoopConfig, out: Path, *, weights: Rows | None = None) -> None:
+def train(
+    task: Task,
+    rows: Rows,
+    config: LoopConfig,
+    out: Path,
+    *,
+    weights: Rows | None = None,
+    model: ModelConfig | None = None,
+) -> None:
     """Run a task to its end, resuming from the checkpoint in `out` where there is one.
 
     A batch has the gradient of its mean loss however many processes and parts it is spread over: each part's mean
     counts by the `weights` of its rows, which are indices into it, such as their known labels; by their number without.
+
+    A checkpoint of a run with other options, in `config` or in the network's `model`, is refused, but for those of
+    `training.running.settings` that leave a run what it is, or change it in a way that is logged.
 
     Batches and random draws depend on the seed and the step alone, so that a resumed run continues bit for bit on the
     CPU; a run with `minutes` follows the clock and does not. SIGTERM to any of the processes ends it after a step, with
@@ -79,7 +91,7 @@ def train(task: Task, rows: Rows, config: LoopConfig, out: Path, *, weights: Row
     with process_group(task.device), _ending() as asked:
         if (parts := config.accumulation * world_size()) > config.batch_size:
             raise TrainingError(f"a batch of {config.batch_size} cannot be split into {parts} parts")
-        _Run(task, rows, config, out, weights).to_its_end(asked)
+        _Run(task, rows, config, out, weights, settings_of(config, model)).to_its_end(asked)
 
 
 @dataclass
@@ -91,9 +103,11 @@ class _Run:
     config: LoopConfig
     out: Path
     weights: Rows | None
+    settings: dict[str, object]
     step: int = 0
     before_s: float = 0.0
     losses: list[float] = field(default_factory=list)
+    order: tuple[int, Rows] = (-1, np.empty(0, np.int64))
 
     def to_its_end(self, asked: list[int]) -> None:
         self._resume()
@@ -129,12 +143,14 @@ class _Run:
 
     def _progress(self) -> float:
         """Share of the run that is done, by steps or by the clock, whichever is further along."""
-        by_clock = self._elapsed_s() / (60 * self.config.minutes) if self.config.minutes else 0.0
-        return min(1.0, max(self.step / self.steps, from_first(by_clock, self.task.device)))
+        by_steps = self.step / self.steps
+        if not self.config.minutes:
+            return min(1.0, by_steps)
+        return min(1.0, max(by_steps, from_first(self._elapsed_s() / (60 * self.config.minutes))))
 
     def _agreed(self, asked: list[int]) -> bool:
         """Whether any process was asked to end: all end after the same step, or one would wait for the other."""
-        return sum_over_processes(float(bool(asked)), self.task.device) > 0.0
+        return sum_over_processes(float(bool(asked))) > 0.0
 
     def _optimise(self, progress: float) -> float:
         """One optimiser step over this process's share of a batch; returns the mean loss over all processes."""
@@ -142,15 +158,15 @@ class _Run:
         self.task.network.train()
         self.task.optimizer.zero_grad(set_to_none=True)
         batch = self._batch()
-        total = 0.0
+        total = torch.zeros((), device=self.task.device)
         for number, part in enumerate(np.array_split(batch[rank() :: world_size()], self.config.accumulation)):
             random = np.random.default_rng([self.config.seed, 2, self.step])
             torch.manual_seed(_torch_seed(self.config.seed, 3, self.step, number, rank()))  # what dropout draws from
             with _autocast(self.task.device, self.config.precision):
                 loss = self.task.loss(part, random, progress) * self._weight(part) / max(1, self._weight(batch))
             torch.autograd.backward(loss)
-            total += loss.item()
-        mean = sum_over_processes(total, self.task.device)
+            total += loss.detach()
+        mean = sum_over_processes(float(total))  # the one look at the device in a step: here the host waits for it
         if not math.isfinite(mean):
             raise TrainingError(f"the loss of step {self.step + 1} is {mean}; a lower rate may help")
         sum_gradients(_parameters(self.task.optimizer))
@@ -163,8 +179,9 @@ class _Run:
     def _batch(self) -> Rows:
         """Rows of this step, from the epoch's own permutation."""
         epoch, within = divmod(self.step, self.per_epoch)
-        order = np.random.default_rng([self.config.seed, 1, epoch]).permutation(self.rows)
-        return order[within * self.config.batch_size : (within + 1) * self.config.batch_size]
+        if epoch != self.order[0]:
+            self.order = epoch, np.random.default_rng([self.config.seed, 1, epoch]).permutation(self.rows)
+        return self.order[1][within * self.config.batch_size : (within + 1) * self.config.batch_size]
 
     def _weight(self, rows: Rows) -> int:
         """What some rows weigh in the mean loss of a batch."""
@@ -207,7 +224,7 @@ class _Run:
     def _save(self) -> None:
         self.saved_s = time.monotonic()
         if rank() == 0:
-            state = self.task.state() | {"step": self.step, "elapsed_s": self._elapsed_s()}
+            state = {"step": self.step, "elapsed_s": self._elapsed_s(), "settings": self.settings, **self.task.state()}
             write_checkpoint(self.out / CHECKPOINT, state)
 
     def _resume(self) -> None:
@@ -215,6 +232,7 @@ class _Run:
         if not (self.out / CHECKPOINT).exists():
             return
         state = read_checkpoint(self.out / CHECKPOINT)
+        require_settings(state.pop("settings", {}), self.settings, self.out / CHECKPOINT)
         try:
             self.step, self.before_s = int(state.pop("step")), float(state.pop("elapsed_s"))
             self.task.load_state(state)

@@ -11,11 +11,16 @@ from torch import Tensor
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the group that torchrun started; alone where it did not."""
+    """Join the group that torchrun started; alone where it did not.
+
+    Gradients go from card to card; what processes tell each other besides goes through the CPU and waits for no card.
+    """
     if "WORLD_SIZE" not in os.environ or dist.is_initialized():
         yield
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield
     finally:
@@ -40,19 +45,19 @@ def sum_gradients(parameters: Iterable[Tensor]) -> None:
                 dist.all_reduce(parameter.grad)
 
 
-def sum_over_processes(value: float, device: torch.device) -> float:
+def sum_over_processes(value: float) -> float:
     """The sum over processes of a number."""
     if world_size() == 1:
         return value
-    total = torch.tensor(value, dtype=torch.float32, device=device)
+    total = torch.tensor(value, dtype=torch.float32)
     dist.all_reduce(total)
     return float(total)
 
 
-def from_first(value: float, device: torch.device) -> float:
+def from_first(value: float) -> float:
     """What the first process says, so that all go by one clock."""
     if world_size() == 1:
         return value
-    said = torch.tensor(value, dtype=torch.float64, device=device)
+    said = torch.tensor(value, dtype=torch.float64)
     dist.broadcast(said, 0)
     return float(said)

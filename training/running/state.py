@@ -13,7 +13,8 @@ from model.nn.config import EncoderConfig
 from model.nn.network import EcgNetwork
 from model.nn.published import part
 from model.nn.waves import WaveHeadConfig, WaveNet
-from training.config import Config, parse_config
+from training.config import Config
+from training.config_file import parse_config
 from training.errors import TrainingError
 from training.running.checkpoint import read_checkpoint
 

@@ -22,8 +22,11 @@ def peak_flops(device: torch.device, precision: Precision) -> float:
 
 
 def flops_of(loss: Callable[[], Tensor]) -> int:
-    """Floating-point operations of a loss and its gradient; products and convolutions, as is the custom."""
-    with FlopCounterMode(display=False) as counter:
+    """Floating-point operations of a loss and its gradient; products and convolutions, as is the custom.
+
+    A compiled network is left uncompiled for it: its kernels hide what they compute, and it would be compiled anew.
+    """
+    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
         torch.autograd.backward(loss())
     return int(counter.get_total_flops())
 

@@ -10,13 +10,15 @@ ALL = AugmentConfig(lead_dropout=0.2, lead_subset=0.3, amplitude=0.1, wander_mv=
 
 
 def dice(count: int, seed: int = 0) -> list[np.random.Generator]:
-    return dice_of_rows(np.random.default_rng(seed), np.arange(count))
+    return dice_of_rows(np.random.default_rng(seed), np.arange(count), ALL)
 
 
 def test_nothing_asked_for_changes_nothing() -> None:
     windows = torch.randn(4, 8, 2500)
     assert torch.equal(augment(windows, AugmentConfig(), dice(4)), windows)
     assert crop(windows, 50, np.random.default_rng(0), dice(4))[0] is windows
+    assert dice_of_rows(np.random.default_rng(0), np.arange(4), AugmentConfig()) == []
+    assert augment(windows, AugmentConfig(), []) is windows
 
 
 def test_a_crop_is_a_stretch_of_its_window_in_every_lead_alike() -> None:
@@ -55,7 +57,7 @@ def test_a_window_looks_the_same_whatever_part_of_its_batch_it_is_in() -> None:
 
     def changed(at: list[int]) -> tuple[torch.Tensor, int]:
         random = np.random.default_rng(3)
-        own = dice_of_rows(random, rows[at])
+        own = dice_of_rows(random, rows[at], ALL)
         cropped, start = crop(windows[at], 25, random, own)
         return augment(cropped, ALL, own), start
 

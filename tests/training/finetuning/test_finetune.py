@@ -19,7 +19,7 @@ from training.running.state import Trained
 KEYS = ("NORM", "MI", "AF")
 
 
-def _data() -> PreparedSet:
+def small_data() -> PreparedSet:
     random = np.random.default_rng(0)
     return PreparedSet(
         folder=Path(),
@@ -40,7 +40,7 @@ def _data() -> PreparedSet:
 def _task(tmp_path: Path, *, detail: bool = True, **settings: object) -> FinetuneTask:
     config = Config(model=ModelConfig(dim=16, depth=1, heads=2, detail=detail))
     config = replace(config, finetune=replace(config.finetune, **settings))  # type: ignore[arg-type]
-    return FinetuneTask(config, _data(), KEYS, tmp_path, torch.device("cpu"))
+    return FinetuneTask(config, small_data(), KEYS, tmp_path, torch.device("cpu"))
 
 
 def test_a_checkpoint_goes_on_with_the_data_that_it_is_of(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_multi_class_rows_have_exactly_one_superclass(tmp_path: Path) -> None:
 
 
 def test_a_smaller_share_of_patients_is_part_of_a_larger_one(tmp_path: Path) -> None:
-    data = replace(_data(), splits=np.array(["train"] * 6), patients=np.array(["a", "a", "b", "b", "", ""]))
+    data = replace(small_data(), splits=np.array(["train"] * 6), patients=np.array(["a", "a", "b", "b", "", ""]))
     for seed in range(5):
         half, most = (set(data.some_rows("train", share, seed).tolist()) for share in (0.5, 0.75))
         assert half < most < set(range(6))

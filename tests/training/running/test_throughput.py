@@ -1,8 +1,10 @@
 """Operations are counted forwards and backwards, and the peak is what a large product reaches."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from training.running.throughput import flops_of, peak_flops
 
@@ -23,3 +25,12 @@ def test_what_does_not_learn_costs_less(trains: bool) -> None:
     first.requires_grad_(trains)
     cost = flops_of(lambda: last(first(torch.randn(10, 30))).sum())
     assert cost == (5 if trains else 3) * 2 * 10 * 30 * 30
+
+
+def test_a_compiled_network_is_counted_as_it_was_before() -> None:
+    def refuse(*_: object) -> Callable[..., Tensor]:
+        raise AssertionError("compiled for the count")
+
+    layer, features = nn.Linear(30, 20), torch.randn(10, 30, requires_grad=True)
+    layer.compile(backend=refuse)
+    assert flops_of(lambda: layer(features).sum()) == 3 * 2 * 10 * 30 * 20

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from training.config import Config, read_config, shipped_configs
+from training.config import Config
+from training.config_file import read_config, shipped_configs
 from training.errors import TrainingError
 
 
