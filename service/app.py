@@ -48,6 +48,7 @@ def create_app(settings: Settings, engine: Engine | None = None, delineate: Deli
     # The documentation is served from the package: a hospital's closed network reaches no CDN.
     app: FastAPI = FastAPIOffline(
         redoc_url=None,
+        redirect_slashes=False,  # it would send callers, and their keys, to whatever the header Host names
         telemetry=NO_TELEMETRY,
         title=TITLE,
         description=DESCRIPTION,

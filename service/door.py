@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from fastapi import Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.connections import is_crowded
+from service.errors import Overloaded
 from service.requests import Admitted, admit_caller, announced_bytes, batch_claim_of, claim_of, trace_of
 from service.serving import Serving
 
@@ -54,6 +56,8 @@ class Door:
         trace_of(request).route = path
         caller = await admit_caller(request, "read")
         claim = (claim_of if path == ECGS else batch_claim_of)(request, caller)
+        if is_crowded(request.scope):
+            raise Overloaded("there are too many connections")
         self._serving.pipeline.batcher.require(claim)  # nothing is read that would be refused when it is decoded
         held.enter_context(self._serving.admission.permit(announced_bytes(request, self._most_bytes[path]), claim))
         request.scope["state"]["admitted"] = Admitted(caller, claim)

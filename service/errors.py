@@ -22,6 +22,18 @@ ENGINE_RETRY_S = 5
 """After a run that failed or hung: the next one may be well, and a client that keeps asking finds out soon enough."""
 
 
+class MalformedHttpError(MalformedError):
+    """What was sent is no request in HTTP/1.1."""
+
+    code: ClassVar[str] = "malformed_http"
+
+
+class HeadTooLargeError(EcgError):
+    """A request line and headers that are longer than accepted."""
+
+    code: ClassVar[str] = "head_too_large"
+
+
 class SettingsError(EcgError):
     """A setting that is unknown or refused; the service does not start."""
 
@@ -133,6 +145,7 @@ STATUS: tuple[tuple[type[EcgError], HTTPStatus], ...] = (
     (ForbiddenError, HTTPStatus.FORBIDDEN),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (MethodError, HTTPStatus.METHOD_NOT_ALLOWED),
+    (HeadTooLargeError, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
     (TooManyRequestsError, HTTPStatus.TOO_MANY_REQUESTS),
     (Overloaded, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotReadyError, HTTPStatus.SERVICE_UNAVAILABLE),

@@ -11,7 +11,7 @@ from starlette.types import Receive
 
 from model.errors import TooLargeError, UnknownFormatError
 from model.reader import Part
-from service.errors import BodyTimeoutError, ParameterError
+from service.errors import BodyTimeoutError, NotFoundError, ParameterError
 from service.idempotency import Resend
 from service.parts import parse_parts
 from service.security import ANYONE, Caller, Scope
@@ -71,8 +71,14 @@ class Admitted:
 
 
 def admitted_of(request: Request) -> Admitted:
-    """What `service.door.Door` found out about the request."""
-    admitted: Admitted = request.scope["state"]["admitted"]
+    """What `service.door.Door` found out about the request.
+
+    Raises:
+        NotFoundError: it did not come through the door, for its path only resembles that of the route.
+    """
+    admitted: Admitted | None = request.scope["state"].get("admitted")
+    if admitted is None:  # a route's pattern lets a path end with a line break
+        raise NotFoundError("there is nothing at this path")
     return admitted
 
 

@@ -1,6 +1,7 @@
 """uvicorn around the application: says where it listens, and stops in order: unready, closed, drained."""
 
 import gc
+import resource
 import signal
 import socket
 import sys
@@ -13,12 +14,16 @@ from fastapi import FastAPI
 
 from service.app import create_app
 from service.connections import timed
+from service.errors import SettingsError
 from service.security.certificates import build_tls
 from service.serving import Serving
-from service.settings import Settings
+from service.settings import OWN_DESCRIPTORS, Settings
 from service.telemetry import set_up_logs
 
 KEEP_ALIVE_S = 75  # longer than the 60 s that balancers keep an idle connection, so that they close first
+DESCRIPTORS = 65_536
+"""File descriptors that are asked for; more would only slow down what goes through all of them."""
+
 EXAMPLES = Path(__file__).parents[1] / "tests" / "data"
 
 
@@ -30,6 +35,7 @@ def run(settings: Settings) -> None:
         BundleError, EngineError: the bundle does not verify, or not run on the device that was asked for.
     """
     set_up_logs(settings.log_level, settings.log_format)
+    _take_descriptors(settings)
     app = create_app(settings)
     app.state.serving.load()
     _Server(build_config(app, settings), app.state.serving).run()
@@ -44,7 +50,8 @@ def build_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     tls = build_tls(settings)
     return uvicorn.Config(
         app,
-        http=timed(settings),  # type: ignore[arg-type]  # called like a class
+        http=timed(settings, app.state.serving.telemetry),  # type: ignore[arg-type]  # called like a class
+        ws="none",
         ssl_context_factory=(lambda *_: tls) if tls else None,
         host=settings.host,
         port=settings.port,
@@ -89,6 +96,21 @@ class _Server(uvicorn.Server):
         if self._signalled_s is not None and monotonic() - self._signalled_s >= self._serving.settings.unready_s:
             self.should_exit = True
         return await super().on_tick(counter)
+
+
+def _take_descriptors(settings: Settings) -> None:
+    """Raise the bound of file descriptors, which a shell keeps low for programs of old, as far as it may be raised.
+
+    Raises:
+        SettingsError: there are still fewer than the connections that were asked for need.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < DESCRIPTORS:
+        soft = DESCRIPTORS if hard < 0 else min(DESCRIPTORS, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if 0 <= soft < settings.connections + OWN_DESCRIPTORS:
+        needed = settings.connections + OWN_DESCRIPTORS
+        raise SettingsError(f"ECG_CONNECTIONS needs {needed} file descriptors, and {soft} are allowed (ulimit -n)")
 
 
 def _greeting(settings: Settings, port: int) -> list[str]:

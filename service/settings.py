@@ -1,6 +1,7 @@
 """What the service can be told, each setting read once from the environment under the prefix ECG_."""
 
 import os
+import resource
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -24,6 +25,12 @@ TOKEN_ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS51
 
 ECGS_A_CORE = 32
 """That are let in: of the network that ships a core answers them in 1.7 s, so that a rush is soon over."""
+
+CONNECTIONS = 2000
+"""At once where nobody says how many: of 64 KiB each that nobody has read yet, so 125 MiB of them at most."""
+
+OWN_DESCRIPTORS = 128
+"""File descriptors that are for files, pipes and what has been accepted and not been let go yet."""
 
 IN_PLAIN_WORDS = "i-accept-unauthenticated-access"
 
@@ -112,6 +119,9 @@ class Settings(BaseSettings):
 
     engine_timeout_s: Positive = 60.0
     """Longest run of one batch on the network before its ECGs get a 503; with none that runs, readiness goes off."""
+
+    connections: Count = 0
+    """Most connections at once, then those go that are owed no answer; 0 takes 2000, or what file descriptors allow."""
 
     caller_ecgs: Count = 0
     """Most ECGs of one caller in the service at once, further ones get a 429; 0 leaves it to the share of each."""
@@ -224,6 +234,17 @@ class Settings(BaseSettings):
     def most_ecgs(self) -> int:
         """ECGs in the service at once, as many as were set or as this machine's cores soon answer."""
         return self.queue_ecgs or ECGS_A_CORE * usable_cores()
+
+    @property
+    def most_connections(self) -> int:
+        """Connections at once, as many as were set or as the file descriptors of this process allow."""
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return self.connections or (CONNECTIONS if allowed < 0 else max(1, min(CONNECTIONS, allowed - OWN_DESCRIPTORS)))
+
+    @property
+    def batch_timeout_s(self) -> float:
+        """Longest that the body of many ECGs may take to arrive: as much longer as it may be larger."""
+        return self.body_timeout_s * max(1.0, self.batch_mib / self.body_mib)
 
     @property
     def body_bytes(self) -> int:

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Literal
 
 import pydantic_core
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from model.bundle import Bundle
 from model.reader import Answer
@@ -41,6 +41,7 @@ class Telemetry:
 
     def __init__(self, tracing: Tracing | None = None) -> None:
         self.tracing = tracing
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a third of all series, which nothing reads
         registry = CollectorRegistry()
         self.registry = registry
         self.requests = Counter("ecg_requests", "Requests answered.", ("route", "method", "status"), registry=registry)
@@ -88,6 +89,7 @@ class Telemetry:
             registry=registry,
         )
         self.memory_bytes.labels("process").set_function(process_bytes)
+        self.connections = Gauge("ecg_connections", "Connections of clients.", registry=registry)
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
@@ -128,6 +130,10 @@ class Telemetry:
     def watch_ready(self, ready: Callable[[], bool]) -> None:
         """Ask the service whenever the metrics are read."""
         self.ready.set_function(lambda: float(ready()))
+
+    def watch_connections(self, count: Callable[[], float]) -> None:
+        """Ask the server below whenever the metrics are read."""
+        self.connections.set_function(count)
 
     def watch_part(self, part: Part, degraded: Callable[[], bool]) -> None:
         """Ask a part whenever the metrics are read."""

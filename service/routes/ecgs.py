@@ -77,8 +77,7 @@ async def read_batch(request: Request) -> LineStream:
 
     @asynccontextmanager
     async def lines() -> AsyncIterator[AsyncIterator[bytes]]:
-        timeout_s = settings.body_timeout_s * max(1.0, settings.batch_mib / settings.body_mib)
-        body = await read_body(request, settings.batch_bytes, timeout_s)
+        body = await read_body(request, settings.batch_bytes, settings.batch_timeout_s)
         kind = request.headers.get("content-type", "")
         job = partial(Job, parts=parts, request_id=trace.request_id, claim=claim)
         batch = await asyncio.to_thread(Batch, body, kind, serving.limits, job)

@@ -1,19 +1,24 @@
 """Clients that stop: they are cut off, hold nothing any more, and are told apart from those that were answered."""
 
+import asyncio
 import json
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
+from uvicorn.server import ServerState
 
 from service import examples
 from service.app import create_app
+from service.connections import timed
 from service.settings import Settings
+from service.telemetry import Telemetry
 from tests.service.stubs import StubEngine, get, listening, metric, no_waves, until
 
 LINES = 150
@@ -166,6 +171,74 @@ def test_who_is_refused_may_send_the_rest_of_the_body_however_slowly(bundle_fold
             connection.sendall(bytes(size // 8))
         assert answer_on(connection).startswith(b"HTTP/1.1 413")
         assert rest_of(connection) == b""  # and then no further head comes
+
+
+def test_who_is_refused_has_the_time_of_the_largest_body_for_the_rest_and_no_more(
+    bundle_folder: Path, tmp_path: Path
+) -> None:
+    audit = tmp_path / "audit.jsonl"
+    with (
+        serving(bundle_folder, audit, body_timeout_s=0.2, body_mib=1, batch_mib=2) as (url, _),
+        closing(connected(url)) as connection,
+    ):
+        head = "POST /v1/ecgs HTTP/1.1\r\nhost: x\r\ncontent-encoding: gzip\r\ncontent-length: 1000\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(9999).startswith(b"HTTP/1.1 415")
+        began_s = time.monotonic()
+        sent = 0
+        with suppress(ConnectionResetError, BrokenPipeError):
+            while time.monotonic() - began_s < 30:
+                connection.sendall(b"x")
+                sent += 1
+                time.sleep(0.05)
+        assert sent < 500
+
+
+class Deaf(asyncio.Transport):
+    """A connection whose client takes nothing, so that what is written stays, however little it is."""
+
+    def __init__(self, socket: socket.socket) -> None:
+        super().__init__({"socket": socket})
+        self.left = bytearray()
+        self.closing = False
+        self.aborted = asyncio.Event()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.left += data
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.left)
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_a_little_of_an_answer_that_is_not_taken_holds_no_connection(bundle_folder: Path, version: bytes) -> None:
+    async def answer(scope: object, receive: object, send: Callable[[dict[str, object]], Awaitable[None]]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+        await send({"type": "http.response.body", "body": b"taken"})
+
+    async def ask(ours: socket.socket) -> None:
+        transport = Deaf(ours)
+        settings = Settings(bundle=bundle_folder, answer_timeout_s=0.2)
+        config = uvicorn.Config(answer, log_config=None)
+        made = timed(settings, Telemetry())(config=config, server_state=ServerState(), app_state={})
+        made.connection_made(transport)
+        made.data_received(b"GET / HTTP/%b\r\nhost: x\r\n\r\n" % version)
+        await asyncio.wait_for(transport.aborted.wait(), 60)
+        assert transport.left.endswith(b"taken")
+        made.connection_lost(None)
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        asyncio.run(ask(ours))
 
 
 def test_a_second_head_is_waited_for_like_the_first(bundle_folder: Path, tmp_path: Path) -> None:
