@@ -71,8 +71,8 @@ def read(asked: argparse.Namespace) -> int:
     parts, where = _parts(asked), _where(asked)
     with _named(asked.paths) as names:
         if not names:
-            return _complain("there is no .hea, .json or .zip in this folder", FAILED)
-        say = _speaker(asked, alone=names if len(names) == 1 and not asked.paths[0].is_dir() else {})
+            return _complain("there is no .hea, .json or .zip in what was named", FAILED)
+        say = _speaker(asked, alone=len(names) == 1 and not asked.paths[0].is_dir())
         failed = 0
         # One ECG is answered here without a process of its own.
         jobs = asked.jobs or (1 if len(names) == 1 else 0)
@@ -125,25 +125,29 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ecg", description="Reads 12-lead ECGs; decision support for clinicians.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    _add_read(commands.add_parser("read", help="answer files, or every ECG in folders"))
+    _add_read(commands.add_parser("read", help="answer ECGs in files or in folders, here or by a server"))
     delineating = commands.add_parser("waves", help="delineate a WFDB record: any leads, any length")
     delineating.add_argument("path", type=Path, help="the WFDB header")
-    delineating.add_argument("--json", action="store_true", help='{"waves": {lead: [...]}}')
+    delineating.add_argument("--json", action="store_true", help='as JSON: {"waves": {lead: [...]}}')
     delineating.add_argument("--bundle", type=Path, help="folder of the bundle; without it the one that ships")
     delineating.set_defaults(run=waves)
 
-    serving = commands.add_parser("serve", help="serve; settings come from ECG_* in the environment")
+    serving = commands.add_parser("serve", help="serve over HTTP; settings come from ECG_* in the environment")
     serving.set_defaults(run=serve)
 
     making = commands.add_parser("key", help="make an API key")
-    making.add_argument("name", help="of its owner, for the log")
+    making.add_argument("name", help="id of its owner, for the log: letters, digits, dots, dashes, underscores")
     making.add_argument("--scopes", nargs="+", choices=("read", "metrics", "admin"), default=("read",))
-    making.add_argument("--expires", type=_moment, metavar="DATE", help="its end, such as 2027-01-31 (UTC)")
+    making.add_argument(
+        "--expires", type=_moment, metavar="DATE", help="when it ends, such as 2027-01-31 (UTC); without it, never"
+    )
     making.set_defaults(run=key)
 
     auditing = commands.add_parser("audit", help="verify the log that ECG_AUDIT names")
     auditing.add_argument("paths", type=Path, nargs="+", help="its files, oldest first where it was rotated")
-    auditing.add_argument("--after", metavar="HASH", help="of the line before, where older files are not at hand")
+    auditing.add_argument(
+        "--after", metavar="HASH", help="hash of the line before the first, where older files are not at hand"
+    )
     auditing.set_defaults(run=audit)
     return parser
 
@@ -159,10 +163,14 @@ def _add_read(reading: argparse.ArgumentParser) -> None:
     reading.add_argument("--second-opinion", action="store_true", help=second)
     where = reading.add_mutually_exclusive_group()
     where.add_argument("--bundle", type=Path, help="folder of the bundle; without it the one that ships")
-    where.add_argument("--url", default=os.environ.get("ECG_URL"), help="ask a server; ECG_API_KEY holds its key")
-    jobs = "at a time: requests to the server (4), or processes here (one a core)"
+    where.add_argument(
+        "--url",
+        default=os.environ.get("ECG_URL"),
+        help="ask this server (default: ECG_URL), with the key in ECG_API_KEY",
+    )
+    jobs = "ECGs at a time: requests to the server (default 4), or processes here (default one a core)"
     reading.add_argument("--jobs", type=_count, default=0, metavar="N", help=jobs)
-    patience = "how long an ECG is offered to a server that is busy (60 s)"
+    patience = "seconds for which a busy server is asked again for an ECG (default 60)"
     reading.add_argument("--patience", type=float, default=60.0, metavar="S", help=patience)
     reading.set_defaults(run=read)
 
@@ -222,7 +230,7 @@ def _from_stdin(folder: Path) -> Path:
     return path
 
 
-def _speaker(asked: argparse.Namespace, *, alone: dict[Path, str]) -> "Callable[[str, Answer], None]":
+def _speaker(asked: argparse.Namespace, *, alone: bool) -> "Callable[[str, Answer], None]":
     """What says an answer in the form that was asked for; an ECG that is alone needs no name."""
     from service.tables import CSV_HEADER
 

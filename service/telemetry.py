@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
-from typing import Literal
+from typing import Literal, get_args
 
 import pydantic_core
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from model.bundle import Bundle
 from model.reader import Answer
+from model.signal.quality import Verdict
 from service.memory import card_bytes, process_bytes
 from service.tracing import Tracing, current_trace_id, note_stage
 from service.turns import PRIORITIES, Priority
@@ -94,9 +95,9 @@ class Telemetry:
 
     def _begin_at_zero(self) -> None:
         """Series that exist before the first event, so that a dashboard shows 0 and not nothing."""
-        for stage in ("decode", "preprocess", "queue", "inference", "postprocess"):
+        for stage in get_args(Stage):
             self.stage_seconds.labels(stage)
-        for verdict in ("good", "limited", "unusable"):
+        for verdict in get_args(Verdict):
             self.quality.labels(verdict)
         self.refusals.labels("overloaded")
         self.refusals.labels("too_many_requests")
@@ -138,10 +139,6 @@ class Telemetry:
     def watch_part(self, part: Part, degraded: Callable[[], bool]) -> None:
         """Ask a part whenever the metrics are read."""
         self.degraded.labels(part).set_function(lambda: float(degraded()))
-
-    def watch_memory(self, where: Literal["process", "device"], used_bytes: Callable[[], float]) -> None:
-        """Ask for the memory in use whenever the metrics are read."""
-        self.memory_bytes.labels(where).set_function(used_bytes)
 
     def show_model(self, bundle: Bundle, *, variant: str, device: str) -> None:
         """Name the model that answers from now on."""

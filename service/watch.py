@@ -128,9 +128,8 @@ class Watch:
         }
         said = {name: value for name, value in fields.items() if value is not None}
         level = logging.DEBUG if route in QUIET else logging.INFO
-        if _log.isEnabledFor(
-            level
-        ):  # the record is made here, or logging would look for who asked, at a third of its cost
+        # The record is made here: logging would look for the line that asks, which is a third of its cost.
+        if _log.isEnabledFor(level):
             _log.handle(_log.makeRecord(LOGGER, level, "", 0, "request", (), None, extra={"fields": said}))
         if trace.span:
             trace.span.end(method=method, route=route, status=reply.status, code=reply.code)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from model.bundle import Output, read_bundle, write_manifest
@@ -116,7 +117,7 @@ def platt_intercept(logits: Floats, positive: npt.NDArray[np.bool_]) -> float:
     """The intercept alone, so that the mean probability is the share of positives."""
     targets = _smoothed(positive)
     span = float(np.abs(logits).max()) + 50.0
-    return float(optimize.brentq(lambda shift: float((_sigmoid(logits + shift) - targets).mean()), -span, span))
+    return float(optimize.brentq(lambda shift: float((expit(logits + shift) - targets).mean()), -span, span))
 
 
 def best_f1_threshold(probabilities: Floats, positive: npt.NDArray[np.bool_]) -> float:
@@ -133,10 +134,6 @@ def _smoothed(positive: npt.NDArray[np.bool_]) -> Floats:
     """Platt's targets: not 0 and 1, but what one more of each kind would leave of them."""
     count = int(positive.sum())
     return np.where(positive, (count + 1) / (count + 2), 1 / (len(positive) - count + 2))
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    return np.asarray(np.exp(-np.logaddexp(0.0, -logits)))
 
 
 def bounds(scored: Scored, outputs: tuple[Output, ...], confidence: float) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit, softmax
 
 from model.bundle import Bundle
 from model.reading.findings import calibrated
@@ -141,7 +142,7 @@ def answers_of(bundle: Bundle, scored: Scored) -> Answers:
         statements=bundle.statements,
         scores=scored.logits,
         probabilities=probabilities,
-        raw=1.0 / (1.0 + np.exp(-scored.logits)),
+        raw=np.asarray(expit(scored.logits)),
         thresholds=thresholds,
         present=probabilities >= thresholds,
         floors=floors,
@@ -186,11 +187,10 @@ def one_of_superclasses(answers: Answers) -> tuple[Answers, npt.NDArray[np.bool_
     if not keep.any():
         raise TrainingError("no record has exactly one superclass that the bundle answers")
     only = only.rows(keep)
-    shifted = np.exp(only.scores - only.scores.max(axis=1, keepdims=True))
-    softmax = shifted / shifted.sum(axis=1, keepdims=True)
-    present = softmax == softmax.max(axis=1, keepdims=True)
+    chances = np.asarray(softmax(only.scores, axis=1))
+    present = chances == chances.max(axis=1, keepdims=True)
     none = np.full(len(columns), np.nan)
-    answered = replace(only, scores=softmax, probabilities=softmax, raw=softmax, present=present)
+    answered = replace(only, scores=chances, probabilities=chances, raw=chances, present=present)
     return replace(answered, thresholds=none, floors=none, ceilings=none), keep
 
 

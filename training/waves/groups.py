@@ -13,10 +13,11 @@ from training.waves.metrics import (
     BoundaryFigures,
     IntervalFigures,
     boundary_figures,
+    false_p_waves,
     interval_figures,
     intervals,
     marked_waves,
-    p_waves,
+    shows_p,
 )
 
 BANDS_BPM = (0.0, 50.0, 60.0, 80.0, 100.0, 130.0, 300.0)
@@ -99,14 +100,14 @@ def _band(low_bpm: float, high_bpm: float) -> str:
 def _groups_of(record: MarkedRecord) -> list[str]:
     """A band, and every rhythm that is said of it; sinus rhythm where it is no other."""
     bpm = intervals(marked_waves(record))["HR"]
-    without = "" if any((marks.kind == 0).any() for marks in record.marks) else ", no P marked"
+    without = "" if shows_p(record) else ", no P marked"
     names = [f"{name}{without}" for name in record.rhythm or ("sinus",)]
     at = int(np.searchsorted(BANDS_BPM, bpm, side="right"))
     return [_band(BANDS_BPM[at - 1], BANDS_BPM[at]), *names] if 0 < at < len(BANDS_BPM) else names
 
 
 def _figures(records: list[MarkedRecord], found: list[Waves]) -> GroupFigures:
-    none = [p_waves(waves) for record, waves in zip(records, found, strict=True) if not _shows_p(record)]
+    none = false_p_waves(records, found)
     return GroupFigures(
         len(records),
         boundary_figures(records, found),
@@ -114,10 +115,6 @@ def _figures(records: list[MarkedRecord], found: list[Waves]) -> GroupFigures:
         float(np.mean(none)) if none else None,
         float(np.mean(np.array(none) < 1)) if none else None,
     )
-
-
-def _shows_p(record: MarkedRecord) -> bool:
-    return any((marks.kind == 0).any() for marks in record.marks)
 
 
 def _sooner(marks: Marks, by: float) -> Marks:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.reading.beats import match_beats
-from model.reading.waves import Wave, Waves
+from model.reading.waves import Wave, WaveKind, Waves
 from model.signal.leads import STANDARD_LEADS
 from training.sources.ludb import KINDS, MarkedRecord, Marks
 
@@ -134,16 +134,17 @@ def intervals(waves: Waves) -> dict[str, float]:
 
 def false_p_waves(records: Sequence[MarkedRecord], found: Sequence[Waves]) -> list[float]:
     """P waves found in each record that has none: the median over its leads."""
-    return [
-        p_waves(waves)
-        for record, waves in zip(records, found, strict=True)
-        if not any((marks.kind == KINDS.index("P")).any() for marks in record.marks)
-    ]
+    return [count_waves(waves, "P") for record, waves in zip(records, found, strict=True) if not shows_p(record)]
 
 
-def p_waves(waves: Waves) -> float:
-    """How many P waves the median lead has."""
-    return float(np.median([sum(wave.wave == "P" for wave in lead) for lead in waves.values()]))
+def shows_p(record: MarkedRecord) -> bool:
+    """Whether cardiologists marked a P wave in any lead."""
+    return any((marks.kind == KINDS.index("P")).any() for marks in record.marks)
+
+
+def count_waves(waves: Waves, kind: WaveKind) -> float:
+    """How many waves of a kind the median lead has."""
+    return float(np.median([sum(wave.wave == kind for wave in lead) for lead in waves.values()]))
 
 
 def marked_waves(record: MarkedRecord) -> Waves:

@@ -12,7 +12,7 @@ import numpy as np
 
 from model.bundle import MANIFEST
 from model.nn.waves import TwelveLeadHead, folded
-from model.reading.waves import WaveKind, Waves
+from model.reading.waves import Waves
 from model.signal.leads import MODEL_LEADS
 from model.signal.recording import Recording
 from model.signal.spec import SPEC
@@ -20,6 +20,7 @@ from training.data.dataset import PreparedSet, read_prepared
 from training.errors import TrainingError
 from training.waves.bench import delineate_with, served
 from training.waves.groups import BANDS_BPM
+from training.waves.metrics import count_waves
 from training.waves.rhythms import rhythm_records
 from training.waves.train import HEAD, read_head
 
@@ -82,7 +83,7 @@ def p_waves_by_rhythm(
         for row in rows[np.linspace(0, len(rows) - 1, min(MOST, len(rows))).astype(int)]:
             waves = method(Recording(prepared.windows[row].astype(np.float32), SPEC.sampling_hz, MODEL_LEADS))
             for name in _names(rhythm, waves):
-                groups.setdefault(name, []).append((_count(waves, "P"), _count(waves, "QRS")))
+                groups.setdefault(name, []).append((count_waves(waves, "P"), count_waves(waves, "QRS")))
     return {name: _figures(np.array(groups[name])) for name in sorted(groups)}
 
 
@@ -106,11 +107,6 @@ def _names(rhythm: str, waves: Waves) -> Iterator[str]:
     for low, high in pairwise(BANDS_BPM):
         if low <= bpm < high and bpm > 0:
             yield f"sinus, {low:3.0f} to {high:.0f} /min"
-
-
-def _count(waves: Waves, kind: WaveKind) -> float:
-    """How many waves of a kind the median lead has."""
-    return float(np.median([sum(wave.wave == kind for wave in lead) for lead in waves.values()]))
 
 
 def _figures(counts: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> PWaves:
