@@ -28,6 +28,7 @@ class Amplitudes:
     """Amplitudes in mV, float64 (lead, beat), and areas in mV ms; NaN where the beat has no such wave.
 
     Attributes:
+        leads: names of the rows.
         r_mv: largest positive deflection of the QRS.
         s_mv: depth of the largest negative deflection after R, or of the whole QRS where there is no R.
         st_j_mv: level at the end of the QRS.
@@ -35,6 +36,7 @@ class Amplitudes:
         area: net area of each kind of wave in the leads of the frontal axis, (2, beat); empty without them.
     """
 
+    leads: tuple[str, ...]
     r_mv: Array
     s_mv: Array
     st_j_mv: Array
@@ -67,24 +69,28 @@ class _Signal:
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def measure_amplitudes(signal_mv: npt.NDArray[np.float32], sampling_hz: float, beats: Beats) -> Amplitudes:
-    """Amplitudes of every beat in every lead of `beats`.
+def measure_amplitudes(
+    signal_mv: npt.NDArray[np.float32], sampling_hz: float, beats: Beats, leads: tuple[str, ...]
+) -> Amplitudes:
+    """Amplitudes of every beat in every lead that is asked for.
 
     Args:
-        signal_mv: (lead, sample), unfiltered, the leads of `beats` in their order.
+        signal_mv: (lead, sample), unfiltered.
         sampling_hz: of the signal.
         beats: where the waves are; their global bounds serve all leads.
+        leads: names of the rows.
     """
     source = _source(signal_mv, sampling_hz)
     onset, offset = beats.onset_ms["QRS"], beats.offset_ms["QRS"]
     base = source.level_mv(onset - BASELINE_MS, onset)
     r_mv, s_mv = _deflections(source, onset, offset, base)
     return Amplitudes(
+        leads=leads,
         r_mv=r_mv,
         s_mv=s_mv,
         st_j_mv=source.level_mv(offset - ST_HALF_MS, offset + ST_HALF_MS) - base,
         st_j60_mv=source.level_mv(offset + J_PLUS_MS - ST_HALF_MS, offset + J_PLUS_MS + ST_HALF_MS) - base,
-        area=_frontal_areas(source, beats, base),
+        area=_frontal_areas(source, beats, base, leads),
     )
 
 
@@ -108,11 +114,11 @@ def _deflections(source: _Signal, onset_ms: Array, offset_ms: Array, base: Array
     return np.where(known, r_mv, np.nan), np.where(known, s_mv, np.nan)
 
 
-def _frontal_areas(source: _Signal, beats: Beats, base: Array) -> dict[WaveKind, Array]:
+def _frontal_areas(source: _Signal, beats: Beats, base: Array, leads: tuple[str, ...]) -> dict[WaveKind, Array]:
     """Net areas of I and aVF, (2, beat) for each kind of wave; empty where one of the leads is missing."""
-    if not set(AXIS_LEADS) <= set(beats.leads):
+    if not set(AXIS_LEADS) <= set(leads):
         return {}
-    rows = [beats.leads.index(lead) for lead in AXIS_LEADS]
+    rows = [leads.index(lead) for lead in AXIS_LEADS]
     frontal = _Signal(source.signal_mv[rows], source.sampling_hz)
     return {kind: _area(frontal, beats, kind, base[rows]) for kind in LONGEST_MS}
 

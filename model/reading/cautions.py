@@ -32,6 +32,7 @@ ISSUE_WORDS: dict[str, str] = {
     "short": "Fewer than ten seconds",
     "missing_lead": "No lead of that name",
     "artefact": "Artefact",
+    "contradicts_limb_leads": "A name or scale that contradicts the other limb leads",
     "limb_reversal_suspected": "Limb electrodes may be swapped",
     "precordial_order_suspected": "Chest electrodes may be in the wrong order",
 }

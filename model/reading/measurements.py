@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from model.reading.amplitudes import MIN_WAVE_MV, Amplitudes, measure_amplitudes
+from model.reading.amplitudes import AXIS_LEADS, MIN_WAVE_MV, Amplitudes, measure_amplitudes
 from model.reading.beats import Array, Beats, match_beats
 from model.reading.waves import WaveKind, Waves
 from model.signal.leads import LIMB_LEADS, known_leads
@@ -23,6 +23,7 @@ Absent = Literal[
     "no_p_wave",  # too few beats have one: fibrillation, flutter, pacing, a hidden P
     "no_t_wave",  # too few beats have a measurable end of T
     "missing_leads",  # the formula's leads are not there or poor
+    "contradicting_leads",  # one of them has a name or scale that the other limb leads contradict
     "indeterminate_axis",  # positive and negative areas cancel
     "not_delineated",  # the delineator failed; whoever called it says so
 ]
@@ -31,6 +32,7 @@ ABSENT: tuple[Absent, ...] = get_args(Absent)
 MIN_RATE_BPM, MAX_RATE_BPM = 20.0, 300.0
 MIN_BEATS_WITH_WAVE = 1 / 3  # of all beats; less is a stray mark, not a P wave
 IRREGULAR = 0.1  # rMSSD over mean RR
+SOKOLOW_LEADS, CORNELL_LEADS = ("V1", "V5", "V6"), ("aVL", "V3")
 
 
 @dataclass(frozen=True)
@@ -118,21 +120,20 @@ def measure(
     Args:
         recording: where amplitudes are read.
         waves: lead to waves, for leads that the recording has or that follow from its limb leads.
-        quality: poor leads are left out; an unusable recording is not measured.
+        quality: poor leads are left out, of those that contradict the others amplitudes; an unusable recording is not
+            measured.
 
     Returns:
         All of `MEASUREMENTS`, and the numbers of every lead of `waves`.
     """
     if quality.verdict == "unusable":
         return _absent("unusable_recording"), {lead: LeadMeasurements() for lead in waves}
-    signals = known_leads(recording.signal_mv, recording.leads)
-    leads = tuple(lead for lead in _usable(recording, waves, quality) if lead in signals)
+    leads = _usable(recording, waves, quality)
     beats = match_beats(waves, leads)
     if beats.count == 0:
         return _absent("too_few_beats" if leads else "no_usable_leads"), {lead: LeadMeasurements() for lead in waves}
-    signal_mv = recording.signal_mv if leads == recording.leads else np.stack([signals[lead] for lead in leads])
-    amplitudes = measure_amplitudes(signal_mv, recording.sampling_hz, beats)
-    measured = _rates(beats) | _intervals(beats) | _axes(amplitudes) | _voltages(beats, amplitudes)
+    amplitudes = _amplitudes(recording, beats, quality)
+    measured = _rates(beats) | _intervals(beats) | _axes(beats, amplitudes) | _voltages(beats, amplitudes)
     measured |= _corrected(beats, measured)
     by_lead = _by_lead(beats, amplitudes)
     return {name: measured[name] for name in MEASUREMENTS}, {
@@ -154,10 +155,22 @@ def _absent(reason: Absent) -> dict[str, Measurement]:
 
 
 def _usable(recording: Recording, waves: Waves, quality: Quality) -> tuple[str, ...]:
-    """Leads with waves that are not poor and were not computed from a poor limb lead."""
+    """Known leads with waves that are not poor and were not computed from a poor limb lead."""
     poor = quality.poor_leads
     derived = set(LIMB_LEADS) - set(recording.leads) if poor & set(LIMB_LEADS) else set()
-    return tuple(lead for lead, found in waves.items() if found and lead not in poor | derived)
+    known = known_leads(recording.signal_mv, recording.leads)
+    return tuple(lead for lead, found in waves.items() if found and lead in known and lead not in poor | derived)
+
+
+def _amplitudes(recording: Recording, beats: Beats, quality: Quality) -> Amplitudes:
+    """Amplitudes of the leads of `beats`; one that contradicts the others is derived from those, or left out."""
+    if not quality.contradicting_leads and beats.leads == recording.leads:
+        return measure_amplitudes(recording.signal_mv, recording.sampling_hz, beats, beats.leads)
+    rows = [row for row, lead in enumerate(recording.leads) if lead not in quality.contradicting_leads]
+    signals = known_leads(recording.signal_mv[rows], [recording.leads[row] for row in rows])
+    leads = tuple(lead for lead in beats.leads if lead in signals)
+    signal_mv = np.stack([signals[lead] for lead in leads]) if leads else recording.signal_mv[:0]
+    return measure_amplitudes(signal_mv, recording.sampling_hz, beats, leads)
 
 
 def _over_beats(values: Array, leads: int, reason: Absent) -> Measurement:
@@ -216,7 +229,7 @@ def _corrected(beats: Beats, measured: dict[str, Measurement]) -> dict[str, Meas
     return {name: _over_beats(formula(qt_ms, rr_ms), qt.leads, "no_t_wave") for name, formula in QTC.items()}
 
 
-def _axes(amplitudes: Amplitudes) -> dict[str, Measurement]:
+def _axes(beats: Beats, amplitudes: Amplitudes) -> dict[str, Measurement]:
     """Frontal axes from net areas: atan2(2 / sqrt(3) * aVF, I), degrees.
 
     Source: Surawicz et al., AHA/ACCF/HRS recommendations part III, 2009. aVF is an augmented lead; 2 / sqrt(3) puts
@@ -228,7 +241,7 @@ def _axes(amplitudes: Amplitudes) -> dict[str, Measurement]:
         ("t_axis_deg", "T", "no_t_wave"),
     )
     if not amplitudes.area:
-        return {name: Measurement(None, absent="missing_leads") for name, _, _ in kinds}
+        return {name: _without(AXIS_LEADS, beats) for name, _, _ in kinds}
     return {name: _axis(amplitudes.area[kind], reason) for name, kind, reason in kinds}
 
 
@@ -248,28 +261,34 @@ def _axis(areas: Array, reason: Absent) -> Measurement:
 
 def _voltages(beats: Beats, amplitudes: Amplitudes) -> dict[str, Measurement]:
     """Hypertrophy voltages; the cut-offs are the reader's."""
-    r_mv = dict(zip(beats.leads, amplitudes.r_mv, strict=True))
-    s_mv = dict(zip(beats.leads, amplitudes.s_mv, strict=True))
-    missing = Measurement(None, absent="missing_leads")
-    voltages = {"sokolow_lyon_mv": missing, "cornell_mv": missing}
-    if {"V1", "V5", "V6"} <= set(beats.leads):
+    r_mv = dict(zip(amplitudes.leads, amplitudes.r_mv, strict=True))
+    s_mv = dict(zip(amplitudes.leads, amplitudes.s_mv, strict=True))
+    voltages = {"sokolow_lyon_mv": _without(SOKOLOW_LEADS, beats), "cornell_mv": _without(CORNELL_LEADS, beats)}
+    if r_mv.keys() >= set(SOKOLOW_LEADS):
         # Sokolow M, Lyon TP. Am Heart J 1949;37:161: S in V1 plus the larger R of V5 and V6.
         sokolow = s_mv["V1"] + np.maximum(r_mv["V5"], r_mv["V6"])
         voltages["sokolow_lyon_mv"] = _over_beats(sokolow, 3, "too_few_beats")
-    if {"aVL", "V3"} <= set(beats.leads):
+    if r_mv.keys() >= set(CORNELL_LEADS):
         # Casale PN et al. (Cornell). J Am Coll Cardiol 1985;6:572: R in aVL plus S in V3.
         voltages["cornell_mv"] = _over_beats(r_mv["aVL"] + s_mv["V3"], 2, "too_few_beats")
     return voltages
+
+
+def _without(leads: tuple[str, ...], beats: Beats) -> Measurement:
+    """What stands for a number whose leads have no amplitudes: they are not there, or contradict the others."""
+    return Measurement(None, absent="contradicting_leads" if set(leads) <= set(beats.leads) else "missing_leads")
 
 
 def _by_lead(beats: Beats, amplitudes: Amplitudes) -> dict[str, LeadMeasurements]:
     """The numbers of each lead from its own marks and amplitudes."""
     p, qrs, t = (beats.marks_ms[kind] for kind in ("P", "QRS", "T"))
     spans = (p[2] - p[0], qrs[0] - p[0], qrs[2] - qrs[0], t[2] - qrs[0])
-    heights = (amplitudes.r_mv, amplitudes.s_mv)
-    per_beat = np.stack([*spans, *heights, amplitudes.st_j_mv, amplitudes.st_j60_mv])
+    levels = np.full((4, *qrs[0].shape), np.nan)
+    rows = [beats.leads.index(lead) for lead in amplitudes.leads]
+    levels[:, rows] = amplitudes.r_mv, amplitudes.s_mv, amplitudes.st_j_mv, amplitudes.st_j60_mv
+    per_beat = np.stack([*spans, *levels])
     table = _median_columns(per_beat.reshape(-1, beats.count).T).reshape(len(per_beat), -1)
-    deflections = table[len(spans) : len(spans) + len(heights)]
+    deflections = table[len(spans) : len(spans) + 2]  # R and S
     deflections[deflections < MIN_WAVE_MV] = np.nan
     return {
         lead: LeadMeasurements(*(value if isfinite(value) else None for value in column))

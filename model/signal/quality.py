@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.signal.beat_shape import beats_of_a_heart, cut_beats, median_beat
+from model.signal.einthoven import contradicting_leads
 from model.signal.lead_features import COMMON_HZ, Features, lead_features
 from model.signal.leads import STANDARD_LEADS, known_leads
 from model.signal.placement import chest_looks_swapped, limbs_look_swapped, second_is_a_line
@@ -32,6 +33,7 @@ Code = Literal[
     "artefact",
     "short",
     "missing_lead",
+    "contradicts_limb_leads",  # misnamed, or scaled on its own
     "limb_reversal_suspected",
     "precordial_order_suspected",
 ]
@@ -86,6 +88,12 @@ class Quality:
         named = {issue.lead for issue in self.issues if issue.lead is not None and issue.code in POOR}
         return frozenset(named | set(self.dead_leads))
 
+    @property
+    def contradicting_leads(self) -> frozenset[str]:
+        """Leads whose name or scale cannot be believed, so that their amplitudes mean nothing."""
+        named = (issue.lead for issue in self.issues if issue.code == "contradicts_limb_leads")
+        return frozenset(lead for lead in named if lead is not None)
+
 
 def check_quality(recording: Recording, *, acceptable_from: float = ACCEPTABLE_FROM) -> Quality:
     """Issues of a recording, lead by lead, and what follows from them.
@@ -104,6 +112,7 @@ def check_quality(recording: Recording, *, acceptable_from: float = ACCEPTABLE_F
     sound = max(len(poor), features.still.sum()) <= len(names) / 2
     if not (sound and shows_beats(features) and acceptability(features) >= acceptable_from):
         return replace(found, verdict="unusable")
+    found = _with(found, _contradictions(recording, names, common, poor))
     told = telling_leads(names, poor)
     beats = cut_beats(common[[names.index(name) for name in told]])
     median = None if beats is None else median_beat(beats)
@@ -113,9 +122,7 @@ def check_quality(recording: Recording, *, acceptable_from: float = ACCEPTABLE_F
         return replace(found, verdict="unusable")
     moves = zip(names, features.usual_mv.tolist(), strict=True)
     moves_mv = {name: move for name, move in moves if name in told or name == "II"}
-    if suspected := tuple(_placement_issues(median, told, moves_mv)):
-        return Quality("limited", (*found.issues, *suspected), dead)
-    return found
+    return _with(found, _placement_issues(median, told, moves_mv))
 
 
 def acceptability(features: Features) -> float:
@@ -147,6 +154,21 @@ def _assessed(recording: Recording) -> tuple[tuple[str, ...], npt.NDArray[np.flo
     known = known_leads(recording.signal_mv, recording.leads)
     names = tuple(name for name in STANDARD_LEADS if name in known) or recording.leads
     return names, np.stack([known[name] for name in names])
+
+
+def _with(quality: Quality, issues: Iterator[Issue]) -> Quality:
+    """The quality with more issues, if there are any."""
+    further = tuple(issues)
+    return Quality("limited", (*quality.issues, *further), quality.dead_leads) if further else quality
+
+
+def _contradictions(
+    recording: Recording, names: tuple[str, ...], common: npt.NDArray[np.float32], poor: frozenset[str]
+) -> Iterator[Issue]:
+    """Recorded limb leads that do not follow from the others."""
+    asked = [name for name in recording.leads if name in names and name not in poor]
+    rows = common[[names.index(name) for name in asked]]
+    yield from (Issue("contradicts_limb_leads", lead) for lead in contradicting_leads(rows, asked))
 
 
 def _placement_issues(

@@ -215,6 +215,34 @@ def test_a_lead_derived_from_a_poor_one_is_poor() -> None:
     assert leads["aVF"] == LeadMeasurements()
 
 
+def contradicting(*leads: str) -> Quality:
+    return Quality("limited", tuple(Issue("contradicts_limb_leads", lead) for lead in leads))
+
+
+def test_leads_that_contradict_the_others_are_derived_from_those_and_the_rest_stays() -> None:
+    plain = beats()
+    names = {"aVL": "aVF", "aVF": "aVL"}
+    renamed = Recording(plain.signal_mv, 500, tuple(names.get(lead, lead) for lead in plain.leads))
+    waves = beat_waves(r_peaks_ms())
+    expected, expected_leads = measure(plain, waves, GOOD)
+    measured, leads = measure(renamed, waves, contradicting("aVL", "aVF"))
+    for name in MEASUREMENTS:
+        assert measured[name].value == pytest.approx(expected[name].value, abs=0.1)
+        assert measured[name].leads == expected[name].leads
+    assert leads["aVL"].r_mv == pytest.approx(expected_leads["aVL"].r_mv, abs=0.02)
+
+
+def test_limb_leads_none_of_which_can_be_believed_have_intervals_and_no_amplitudes() -> None:
+    measured, leads = measure(beats(), beat_waves(r_peaks_ms()), contradicting(*LIMB_ALGEBRA))
+    for name in ("p_axis_deg", "qrs_axis_deg", "t_axis_deg", "cornell_mv"):
+        assert measured[name] == Measurement(None, absent="contradicting_leads")
+    assert measured["qrs_ms"].leads == 12
+    assert measured["sokolow_lyon_mv"].value is not None
+    assert leads["II"].qrs_ms == pytest.approx(TRUTH.qrs_ms)
+    assert (leads["II"].r_mv, leads["II"].st_j_mv) == (None, None)
+    assert leads["V5"].r_mv is not None
+
+
 def test_one_lead_is_enough_for_intervals() -> None:
     plain = beats()
     alone = Recording(plain.signal_mv[1:2], 500, ("II",))
