@@ -96,20 +96,28 @@ class Admission:
         self._require_room(body_bytes, claim)
         held = self._held[claim.caller]
         if self._caller_ecgs and held >= self._caller_ecgs:
-            raise TooManyRequestsError(f"{held} ECGs of this caller are being answered", self._drain.seconds(held))
+            raise TooManyRequestsError(
+                f"{held} ECGs of this caller are being answered, its most at once", self._drain.seconds(held)
+            )
         wait_s = self._allowance.wait_s(claim.caller) if self._allowance else 0.0
         if wait_s > 0:
-            raise TooManyRequestsError("this caller sent more ECGs than one may in a minute", math.ceil(wait_s))
+            raise TooManyRequestsError("this caller has sent as many ECGs as it may in a minute", math.ceil(wait_s))
 
     def _require_room(self, body_bytes: int, claim: Claim) -> None:
         room = room_for(claim.priority, self._most_ecgs) - self.ecgs
         if room <= 0:
-            raise Overloaded(f"{self.ecgs} ECGs are being answered", self._drain.seconds(self.ecgs))
+            raise Overloaded(
+                f"{self.ecgs} ECGs are being answered, and there is room for no more", self._drain.seconds(self.ecgs)
+            )
         held = self._held[claim.caller]
         if held >= SHARE * room:
-            raise Overloaded(f"{held} ECGs of this caller are being answered", self._drain.seconds(held))
+            raise Overloaded(
+                f"{held} ECGs of this caller are being answered; the room left is for others", self._drain.seconds(held)
+            )
         if self.ecgs and self._bytes + body_bytes > room_for(claim.priority, self._most_bytes):
-            raise Overloaded("too many bytes are being answered", self._drain.seconds(self.ecgs))
+            raise Overloaded(
+                "the ECGs that are being answered leave no room for so many bytes", self._drain.seconds(self.ecgs)
+            )
 
 
 class _DrainRate:

@@ -156,16 +156,16 @@ class Batcher:
             Overloaded, NotReadyError, EngineError: as `run` says.
         """
         if self._closing or not self._lanes:
-            raise NotReadyError("the queue is not open")
+            raise NotReadyError("the service is starting or stopping")
         if self.hung:
-            raise EngineError("the network does not answer")
+            raise EngineError("the model does not answer")
         alike: tuple[Priority, ...] = ("batch",) if claim.priority == "batch" else ("stat", "routine")
         wait_s = self._wait_s(claim.priority)
         retry_after_s = max(1, math.ceil(wait_s))
         if sum(map(self.depth, alike)) >= room_for(claim.priority, self._limits.queue_ecgs):
-            raise Overloaded("too many ECGs are waiting", retry_after_s)
+            raise Overloaded("too many ECGs wait for the model", retry_after_s)
         if claim.priority != "batch" and wait_s > self._limits.queue_age_s:
-            raise Overloaded(f"the wait is longer than {self._limits.queue_age_s:g} s", retry_after_s)
+            raise Overloaded(f"the wait for the model is longer than {self._limits.queue_age_s:g} s", retry_after_s)
 
     def _wait_s(self, priority: Priority) -> float:
         """How long an ECG that arrives now will wait, from the rate at which windows drain."""
@@ -177,7 +177,9 @@ class Batcher:
 
     def _expire(self, entry: Entry) -> None:
         if not entry.taken:
-            self._refuse(entry, Overloaded(f"its turn did not come within {self._limits.queue_age_s:g} s"))
+            self._refuse(
+                entry, Overloaded(f"the model was not free for this ECG within {self._limits.queue_age_s:g} s")
+            )
 
     async def _serve(self) -> None:
         while await self._work_or_end():
@@ -245,10 +247,10 @@ class Batcher:
 
     def _give_up(self, running: asyncio.Future[Outputs], batch: list[Piece]) -> None:
         self._given_up.add(running)
-        self._fail(batch, EngineError(f"the network did not answer within {self._limits.run_timeout_s:g} s"))
+        self._fail(batch, EngineError(f"the model did not answer within {self._limits.run_timeout_s:g} s"))
         if self.hung:  # nobody waits for a network that may never come back
             for entry in tuple(self._unanswered):
-                self._refuse(entry, EngineError("the network does not answer"))
+                self._refuse(entry, EngineError("the model does not answer"))
 
     def _tell(self, batch: list[Piece], began_s: float) -> None:
         """Learn from a batch that ran, and tell the metrics."""

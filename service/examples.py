@@ -105,6 +105,6 @@ _ANSWER = """{
   "waves": {"II": [{"wave": "QRS", "onset_ms": 352.0, "peak_ms": 398.0, "offset_ms": 444.0, "confidence": 0.97}]},
   "model": {"name": "ecg-jepa-nano", "version": "0.4.0", "variant": "factorised-fp32", "device": "cpu",
     "sha256": "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752", "thresholds": "val-74888c18c387"},
-  "warnings": ["No signal in V3.", "The network did not see V3: no signal there."],
+  "warnings": ["No signal in V3.", "The model did not see V3: no signal there."],
   "notice": "decision support, to be read by a clinician"
 }"""

@@ -56,7 +56,7 @@ class Entry:
         if self.answer.done():
             return
         if not _finite(outputs):
-            self.refuse(EngineError("the network answered with numbers that are not finite"))
+            self.refuse(EngineError("the model answered with numbers that are not finite"))
             return
         self._outputs[first] = outputs
         if sum(len(piece.logits) for piece in self._outputs.values()) == len(self.windows):
@@ -91,7 +91,7 @@ def deliver(batch: list[Piece], outputs: Outputs) -> None:
     rows = sum(piece.last - piece.first for piece in batch)
     arrays = [outputs.logits, outputs.embedding, *outputs.waves.values()]
     if any(len(values) != rows for values in arrays):
-        raise EngineError(f"the network answered {len(outputs.logits)} windows of {rows}")
+        raise EngineError(f"the model answered {len(outputs.logits)} windows of {rows}")
     row = 0
     for piece in batch:
         count = piece.last - piece.first

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     """Share of the ECGs that the second bundle is scored on, while no other waits."""
 
     device: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
-    """Where the network runs; a device that was asked for by name and is not there stops the service."""
+    """Where the model runs; a device that was asked for by name and is not there stops the service."""
 
     variant: str | None = None
     """Variant of the bundle; without it, the fastest fp32 one on a CPU, fp16 on a card."""
@@ -115,10 +115,10 @@ class Settings(BaseSettings):
     """Most MiB of bodies in the service at once; further ones get a 503."""
 
     queue_age_s: Positive = 10.0
-    """A single ECG that would wait longer for the network than this, or has, is refused with a 503."""
+    """A single ECG that would wait longer for the model than this, or has, is refused with a 503."""
 
     engine_timeout_s: Positive = 60.0
-    """Longest run of one batch on the network before its ECGs get a 503; with none that runs, readiness goes off."""
+    """Longest run of one batch on the model before its ECGs get a 503; with none that runs, readiness goes off."""
 
     connections: Count = 0
     """Most connections at once, then those go that are owed no answer; 0 takes 2000, or what file descriptors allow."""

@@ -108,7 +108,7 @@ def _probe(bundle: Bundle, count: int) -> npt.NDArray[np.float32]:
 def _logits(outputs: Outputs, bundle: Bundle, rows: int) -> npt.NDArray[np.float32]:
     wanted = (rows, len(bundle.statements))
     if outputs.logits.shape != wanted:
-        raise BundleError(f"the network answers logits of shape {outputs.logits.shape}, wanted {wanted}")
+        raise BundleError(f"the model answers logits of shape {outputs.logits.shape}, wanted {wanted}")
     if not np.isfinite(outputs.logits).all():
-        raise BundleError("the network answers numbers that are not finite")
+        raise BundleError("the model answers numbers that are not finite")
     return outputs.logits

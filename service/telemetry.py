@@ -56,7 +56,7 @@ class Telemetry:
         self.stage_seconds = Histogram(
             "ecg_stage_seconds", "Time in one stage of an answer.", ("stage",), buckets=SECONDS, registry=registry
         )
-        self.queue_depth = Gauge("ecg_queue_depth", "ECGs that wait for the network.", ("priority",), registry=registry)
+        self.queue_depth = Gauge("ecg_queue_depth", "ECGs that wait for the model.", ("priority",), registry=registry)
         self.queue_age_seconds = Gauge(
             "ecg_queue_age_seconds", "Age of the oldest of them.", ("priority",), registry=registry
         )

@@ -58,7 +58,7 @@ def _boundary(options: Mapping[bytes, bytes]) -> bytes:
 def _decode_multipart(body: bytes, *, boundary: bytes, limits: Limits) -> Recording:
     files = split_multipart(body, boundary, most=limits.members)
     if not files:
-        raise MalformedError(f"no file in the field {FIELD}")
+        raise MalformedError(f"no file in the field {FIELD} of the multipart body")
     return decode_files(files, limits)
 
 

@@ -55,7 +55,9 @@ def decode_raw(body: bytes, layout: Layout, limits: Limits = SERVICE_LIMITS) -> 
     dtype = np.dtype(_DTYPES[layout.dtype][1])
     samples, rest = divmod(len(body), len(layout.leads) * dtype.itemsize)
     if rest or not samples:
-        raise ShapeError(f"got {len(body)} bytes for {len(layout.leads)} leads of {dtype.itemsize}-byte samples")
+        raise ShapeError(
+            f"got {len(body)} bytes, wanted {dtype.itemsize}-byte samples, as many in each of {len(layout.leads)} leads"
+        )
     limits.require_duration(samples, layout.sampling_hz)
     flat = np.frombuffer(body, dtype)
     counts = flat.reshape(len(layout.leads), -1) if layout.order == "lead-major" else flat.reshape(samples, -1).T

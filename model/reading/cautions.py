@@ -5,8 +5,8 @@ from collections.abc import Sequence
 CAUTIONS: dict[str, str] = {
     "unusable": "The recording cannot be read; findings, waves and measurements are withheld.",
     "issue": "{issue} in {where}.",
-    "padded": "The recording is shorter than {window_s:g} s; {padded_s:.1f} s of zeros were added for the network.",
-    "dead_leads": "The network did not see {leads}: no signal there.",
+    "padded": "The recording is shorter than {window_s:g} s; {padded_s:.1f} s of zeros were added for the model.",
+    "dead_leads": "The model did not see {leads}: no signal there.",
     "irregular_rhythm": "The rhythm is irregular; intervals are medians over beats that differ.",
     "paced_rhythm": "The rhythm looks paced; check the intervals and axes of paced beats.",
     "no_waves": "No heartbeat was found that the leads agree on; nothing could be measured.",

@@ -85,7 +85,7 @@ class KeyRing:
         digest = sha256(presented.encode()).hexdigest()
         known = [key for key in self._keys if hmac.compare_digest(key.sha256, digest)]
         if not presented or not known or _expired(known[0]):
-            raise UnauthenticatedError("an API key is needed, and this one is missing, unknown or expired")
+            raise UnauthenticatedError("an API key is needed: there was none, or one that is unknown or has expired")
         return Caller(known[0].id, known[0].scopes)
 
 

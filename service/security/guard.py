@@ -67,7 +67,7 @@ class Guard:
         if self._tokens and is_token(presented):
             return await self._tokens.require(presented)
         if self._keys is None:
-            raise UnauthenticatedError("a token is needed")
+            raise UnauthenticatedError("a bearer token of the identity provider is needed")
         if self._keys.due:
             await asyncio.to_thread(self._keys.look)
         return self._keys.require(presented)

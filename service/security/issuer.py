@@ -82,7 +82,9 @@ class IssuerKeys:
             if fetching and (not known or self._age_s > STALE_S):
                 await asyncio.shield(fetching)
         if self._age_s > STALE_S:
-            raise IssuerUnavailableError("the identity provider's keys cannot be had")
+            raise IssuerUnavailableError(
+                "the identity provider does not answer, and without it no token can be verified"
+            )
         return self._keys.get(key_id)
 
     @property
