@@ -113,12 +113,14 @@ class AuditLog:
             self._append(entry)
 
     def close(self) -> None:
-        """Put everything on the disk."""
+        """Put everything on the disk; who writes from here on is refused."""
         self._ended.set()
         self._tending.join()
         self._tend()
-        self._say()
-        os.close(self._file)
+        with self._lock:
+            self._lost = True
+            self._say()
+            os.close(self._file)
 
     def _append(self, entry: Entry) -> None:
         text = _encode(
@@ -185,8 +187,11 @@ class AuditLog:
                     self._append(RESUMED)
             if not self._unsynced:
                 return
+            try:
+                file = os.dup(self._file)
+            except OSError:  # of descriptors there are none left for now; what was written waits for the next second
+                return
             self._unsynced = False
-            file = os.dup(self._file)
         self._sync(file)
         os.close(file)
 
@@ -207,31 +212,44 @@ class AuditLog:
         _log.info("audit", extra={"fields": {"last": self._last}})
 
 
-def verify(*paths: Path, after: str = FIRST) -> int:
-    """How many lines there are, each following from the one before, from the first file through the last.
+@dataclass(frozen=True)
+class Verified:
+    """What a log was found to be.
+
+    Attributes:
+        lines: how many, each following from the one before.
+        last: hash of the last one, to be held against the one in the service's log: what was cut off the end shows so.
+    """
+
+    lines: int
+    last: str
+
+
+def verify(*paths: Path, after: str = FIRST) -> Verified:
+    """Whether each line follows from the one before, from the first file through the last.
 
     Args:
         paths: of the log's files, oldest first.
         after: hash of the line before the first.
 
     Raises:
-        AuditError: a line was changed, taken out or put in; it says which.
+        AuditError: a line was changed, taken out or put in; it says which of which file.
         OSError: a file cannot be read.
     """
     count, last = 0, after
     for path in paths:
         for number, fields in enumerate(_lines(path), start=1):
-            last = _require_following(fields, last, number)
+            last = _require_following(fields, last, f"line {number} of {path.name}")
             count += 1
-    return count
+    return Verified(count, last)
 
 
-def _require_following(fields: dict[str, Any], last: str, number: int) -> str:
+def _require_following(fields: dict[str, Any], last: str, line: str) -> str:
     """The hash of a line, which must follow from the one before."""
     hashed = {name: value for name, value in fields.items() if name != "hash"}
     digest = sha256(_encode(hashed).encode()).hexdigest()
     if fields.get("before") != last or fields.get("hash") != digest:
-        raise AuditError(f"line {number} does not follow from the one before")
+        raise AuditError(f"{line} does not follow from the one before")
     return digest
 
 
@@ -243,7 +261,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             except ValueError:
                 fields = None
             if not isinstance(fields, dict) or not line.endswith(b"\n"):
-                raise AuditError(f"line {number} is none of this log")
+                raise AuditError(f"line {number} of {path.name} is none of this log")
             yield fields
 
 

@@ -27,6 +27,8 @@ from service.uploads import Decoder
 NDJSON = "application/x-ndjson"
 ZIP = "application/zip"
 MAX_MEMBERS = 50_000
+"""Files of an archive, and lines: each leaves a line in the answer and in the audit, however little was sent for it."""
+
 MAX_RATIO = 20
 """Unpacked to packed, of a whole archive; signals pack to a third or so."""
 
@@ -54,8 +56,8 @@ class Batch:
     Raises:
         UnknownFormatError: neither.
         MalformedError: there is no ECG in it.
-        MalformedArchiveError: not a .zip, or two of its files have the same name.
-        TooLargeError: more members, or more bytes when unpacked, than are accepted.
+        MalformedArchiveError: not a .zip, a file without a name, or two with the same.
+        TooLargeError: more members or lines, or more bytes when unpacked, than are accepted.
     """
 
     def __init__(self, body: bytes, media_type: str, limits: Limits, job: Callable[[bytes, Decoder], Job]) -> None:
@@ -63,6 +65,8 @@ class Batch:
         self._job = job
         kind = media_type.partition(";")[0].strip().lower()
         if kind == NDJSON:
+            if body.count(b"\n") > MAX_MEMBERS:
+                raise TooLargeError(f"got more than {MAX_MEMBERS} lines")
             jobs = self._of_lines(body)
         elif kind == ZIP:
             jobs = self._of_archive(*_opened(body))
@@ -162,12 +166,14 @@ def _opened(body: bytes) -> tuple[zipfile.ZipFile, _Members]:
         raise TooLargeError(f"the archive holds more than {MAX_MEMBERS} files")
     try:
         archive = zipfile.ZipFile(io.BytesIO(body))
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError, OverflowError) as error:
         raise MalformedArchiveError("the archive cannot be unpacked") from error
     if sum(one.file_size for one in archive.infolist()) > MAX_RATIO * len(body):
         raise TooLargeError(f"the archive unpacks to more than {MAX_RATIO} times its size")
     files = [one for one in archive.infolist() if not is_clutter(one.filename)]
     members = {PurePosixPath(one.filename): one for one in files}
+    if not all(path.name for path in members):
+        raise MalformedArchiveError("a file of the archive has no name")
     if len(members) < len(files):
         raise MalformedArchiveError("two files of the archive have the same name")
     return archive, members

@@ -117,7 +117,8 @@ def audit(asked: argparse.Namespace) -> int:
     """`ecg audit`: whether every line of an audit log follows from the one before."""
     from service.audit import FIRST, verify
 
-    _print(f"{verify(*asked.paths, after=asked.after or FIRST)} lines, each following from the one before")
+    found = verify(*asked.paths, after=asked.after or FIRST)
+    _print(f"{found.lines} lines, each following from the one before; the last is {found.last}")
     return WELL
 
 

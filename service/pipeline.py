@@ -135,6 +135,7 @@ class Pipeline:
         Raises:
             EcgError: of the decoder, of `Reader.prepare`, of the queue or of the engine.
         """
+        self.batcher.require(job.claim)  # nothing is decoded that would be refused right after
         prepared = await self._workers.decode.run(job.claim, self._prepare, job)
         outputs = await self.batcher.run(prepared.windows.signal_mv, job.claim)
         classical = await self._second_opinion(job, prepared)

@@ -36,7 +36,10 @@ def trace_of(request: Request) -> Trace:
 
 
 def parts_of(request: Request) -> frozenset[Part]:
-    """What the query asks for; raises ParameterError."""
+    """What the query asks for; raises ParameterError, also where it says anything but `include` twice."""
+    names = [name for name, _ in request.query_params.multi_items() if name != "include"]
+    if len(set(names)) < len(names):
+        raise ParameterError("a parameter is given twice")
     return parse_parts(request.query_params.getlist("include"), request.query_params.getlist("second_opinion"))
 
 

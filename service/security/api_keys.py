@@ -61,18 +61,19 @@ class KeyRing:
         return monotonic() - self._looked_s >= LOOK_EVERY_S
 
     def look(self) -> None:
-        """Read the file where it has changed; touches the disk."""
+        """Read the file where it has changed, or could not be read; touches the disk."""
         self._looked_s = monotonic()
         state = _state(self._path)
-        if state == self._seen:
+        if state == self._seen and not self.stale:
             return
-        self._seen = state
         try:
             self._keys = read_keys(self._path)
         except SettingsError as error:
-            _log.error("keys of before stay known", extra={"fields": {"reason": error.detail}})
-            self.stale = True
+            if state != self._seen:
+                _log.error("keys of before stay known", extra={"fields": {"reason": error.detail}})
+            self._seen, self.stale = state, True
             return
+        self._seen = state
         _log.info("keys were read anew", extra={"fields": {"keys": len(self._keys)}})
         self.stale = False
 

@@ -32,15 +32,17 @@ def test_a_log_is_continued_and_verified(tmp_path: Path, capsys: pytest.CaptureF
     path = tmp_path / "audit.jsonl"
     written(path)
     written(path, 2)
-    assert verify(path) == 5
+    assert verify(path).lines == 5
     assert main(["audit", str(path)]) == 0
-    assert capsys.readouterr().out.startswith("5 lines")
+    said = capsys.readouterr().out
+    assert said.startswith("5 lines")
+    assert said.strip().endswith(json.loads(path.read_text().splitlines()[-1])["hash"])
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_an_empty_log_is_whole(tmp_path: Path) -> None:
     assert written(tmp_path / "audit.jsonl", 0) == []
-    assert verify(tmp_path / "audit.jsonl") == 0
+    assert verify(tmp_path / "audit.jsonl").lines == 0
 
 
 @pytest.mark.parametrize("harm", ["changed", "taken out", "put in", "swapped", "cut"])
@@ -55,9 +57,20 @@ def test_a_log_that_was_tampered_with_is_found_out(tmp_path: Path, harm: str) ->
         "cut": [*lines[:3], lines[3][:50]],
     }[harm]
     path.write_text("\n".join(harmed) + "\n")
-    with pytest.raises(AuditError, match="line"):
-        verify(path)
-    assert main(["audit", str(path)]) == 1
+    second = tmp_path / "second.jsonl"
+    path.rename(second)
+    with pytest.raises(AuditError, match=r"line \d of second\.jsonl"):
+        verify(second)
+    assert main(["audit", str(second)]) == 1
+
+
+def test_what_is_cut_off_the_end_shows_in_the_last_hash(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    lines = written(path)
+    whole = verify(path)
+    path.write_text("\n".join(lines[:-1]) + "\n")
+    assert (verify(path).lines, whole.lines) == (2, 3)
+    assert verify(path).last != whole.last
 
 
 def test_who_lacks_a_scope_is_in_it_and_who_is_unknown_is_not(bundle_folder: Path, tmp_path: Path) -> None:
@@ -99,7 +112,7 @@ def test_every_answer_and_refusal_is_in_it_once(bundle_folder: Path, tmp_path: P
         client.get("/health/live")
         client.get("/metrics")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert verify(path) == len(lines) == 6
+    assert verify(path).lines == len(lines) == 6
     outcomes = [line["outcome"] for line in lines]
     assert outcomes[:3] == ["answered", "unknown_unit", "begun"]
     assert [line["route"] for line in lines[2:]] == ["/v1/ecgs/batch", *["/v1/ecgs/batch#line"] * 2, "/v1/ecgs/batch"]

@@ -70,7 +70,7 @@ def test_a_full_disk_refuses_leaves_no_half_line_and_is_resumed(log: AuditLog, t
     until(lambda: not log.broken)
     log.write(ENTRY)
     assert outcomes(path) == ["answered", "resumed", "answered"]
-    assert verify(path) == 3
+    assert verify(path).lines == 3
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EIO, errno.EDQUOT])
@@ -82,7 +82,7 @@ def test_a_disk_that_takes_nothing_refuses_until_it_does(
         with pytest.raises(AuditUnavailableError):
             log.write(ENTRY)
     until(lambda: not log.broken)
-    assert verify(tmp_path / "audit.jsonl") == 2
+    assert verify(tmp_path / "audit.jsonl").lines == 2
 
 
 def test_a_half_line_that_cannot_be_taken_back_at_once_is_taken_back_later(
@@ -96,7 +96,7 @@ def test_a_half_line_that_cannot_be_taken_back_at_once_is_taken_back_later(
         time.sleep(0.1)
         assert log.broken
     until(lambda: not log.broken)
-    assert verify(path) == 2
+    assert verify(path).lines == 2
 
 
 def test_a_disk_that_does_not_keep_what_it_took_is_not_trusted_again(
@@ -124,11 +124,11 @@ def test_a_file_that_is_moved_away_is_continued_by_a_new_one(log: AuditLog, tmp_
     log.write(ENTRY)
     with pytest.raises(AuditError, match="line 1"):
         verify(path)
-    assert verify(path, after=first) == 2
+    assert verify(path, after=first).lines == 2
     assert main(["audit", str(path)]) == 1
     assert main(["audit", str(path), "--after", first]) == 0
     if how != "removed":
-        assert verify(old, path) == 3
+        assert verify(old, path).lines == 3
         assert main(["audit", str(old), str(path)]) == 0
 
 
@@ -166,7 +166,30 @@ def test_what_a_power_cut_left_of_a_line_is_cut_off(log: AuditLog, tmp_path: Pat
         again = AuditLog(path)
         again.write(ENTRY)
         again.close()
-        assert verify(path) == (2 if cut < len(whole) - first else 1)
+        assert verify(path).lines == (2 if cut < len(whole) - first else 1)
+
+
+def test_a_process_without_descriptors_left_keeps_its_lines_and_tends_them_later(
+    log: AuditLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[int] = []
+    with monkeypatch.context() as out_of_descriptors:
+        out_of_descriptors.setattr(os, "dup", failing(errno.EMFILE))
+        log.write(ENTRY)
+        time.sleep(0.2)
+        assert not log.broken
+    monkeypatch.setattr(os, "fsync", kept.append)
+    log.write(ENTRY)
+    until(lambda: bool(kept))
+    assert verify(tmp_path / "audit.jsonl").lines == 3
+
+
+def test_a_log_that_was_closed_takes_no_line(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "audit.jsonl")
+    log.close()
+    with (tmp_path / "other").open("wb"), pytest.raises(AuditUnavailableError):
+        log.write(ENTRY)
+    assert (tmp_path / "other").read_bytes() == b""
 
 
 def test_lines_of_many_threads_follow_one_another(log: AuditLog, tmp_path: Path) -> None:
@@ -179,7 +202,7 @@ def test_lines_of_many_threads_follow_one_another(log: AuditLog, tmp_path: Path)
         writer.start()
     for writer in writers:
         writer.join()
-    assert verify(tmp_path / "audit.jsonl") == 201
+    assert verify(tmp_path / "audit.jsonl").lines == 201
 
 
 def test_without_a_line_there_is_no_answer(
@@ -210,7 +233,7 @@ def test_without_a_line_there_is_no_answer(
         until(lambda: client.get("/health/ready").status_code == 200)
         assert client.post("/v1/ecgs", **bodies.raw()).status_code == 200
     assert outcomes(path) == ["resumed", "answered"]
-    assert verify(tmp_path / "old", path) == 3
+    assert verify(tmp_path / "old", path).lines == 3
 
 
 def test_a_log_that_fails_amid_a_batch_withholds_the_lines_that_follow(

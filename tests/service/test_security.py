@@ -1,6 +1,7 @@
 """Keys: known ones let in, what they may do, and nothing of them at rest."""
 
 import asyncio
+import errno
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -130,3 +131,23 @@ def test_a_file_that_is_lost_leaves_the_keys_of_before(
     path.write_text(whole)
     assert let_in(guard, bearer(secrets["ward"])).name == "ward"
     assert not guard.keys_lost
+
+
+def test_a_file_that_could_not_be_read_is_read_again_though_it_has_not_changed(
+    keys: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "LOOK_EVERY_S", 0.0)
+    path, secrets = keys
+    guard = Guard(KeyRing(path))
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if '"ward"' not in line))
+    with monkeypatch.context() as out_of_descriptors:
+        out_of_descriptors.setattr(Path, "read_text", failing)
+        assert let_in(guard, bearer(secrets["ward"])).name == "ward"
+        assert guard.keys_lost
+    with pytest.raises(UnauthenticatedError):
+        let_in(guard, bearer(secrets["ward"]))
+    assert not guard.keys_lost
+
+
+def failing(*_: object) -> str:
+    raise OSError(errno.EMFILE, "too many open files")

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
-from model.errors import EcgError, MalformedError
+from model.errors import EcgError, MalformedArchiveError, MalformedError, TooLargeError
+from model.files import SERVICE_LIMITS
 from service import examples
 from service.app import create_app
-from service.batches import Batch
+from service.batches import MAX_MEMBERS, Batch
 from service.pipeline import Job
 from service.schemas import AnswerBody
 from service.settings import Settings
+from service.turns import Claim
+from service.uploads import Decoder
 from tests.service import bodies
 from tests.service.stubs import StubEngine, listening, no_waves, post
 
@@ -166,6 +170,50 @@ def test_a_batch_that_cannot_be_opened_is_refused_whole(bundle_folder: Path) -> 
         for kind, content, status, code in CLOSED:
             refused = post(f"{url}/v1/ecgs/batch", content=content, headers={"content-type": kind})
             assert (refused.status_code, refused.json()["code"]) == (status, code)
+
+
+def damaged(number: int) -> bytes:
+    """The archive with a few bytes changed, most of them in its directory."""
+    body, random = bytearray(archive()), np.random.default_rng(number)
+    begin = body.find(b"PK\x01\x02")
+    for _ in range(random.integers(1, 5)):
+        place = random.integers(begin if random.random() < 0.7 else 0, len(body))
+        body[place] = (0, 1, 127, 255, random.integers(256))[random.integers(5)]
+    return bytes(body)
+
+
+def test_a_damaged_archive_is_read_as_far_as_it_goes_or_refused() -> None:
+    for number in range(1500):
+        try:
+            batch = Batch(damaged(number), "application/zip", SERVICE_LIMITS, job)
+            for _ in range(20):
+                if batch.next() is None:
+                    break
+            else:
+                pytest.fail("an archive without end")
+        except EcgError:
+            pass
+
+
+def job(body: bytes, decode: Decoder) -> Job:
+    return Job(body, decode, frozenset(), "request", Claim("batch", "ward"))
+
+
+@pytest.mark.parametrize("name", ["", "."])
+def test_a_file_without_a_name_is_refused(name: str) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as made:
+        made.writestr("one.json", json.dumps(examples.json_lists()))
+        made.writestr(zipfile.ZipInfo("x"), b"x")
+        made.filelist[-1].filename = name
+    with pytest.raises(MalformedArchiveError):
+        Batch(packed.getvalue(), "application/zip", SERVICE_LIMITS, job)
+
+
+def test_lines_are_counted_before_they_are_read() -> None:
+    Batch(b"{}\n" * MAX_MEMBERS, "application/x-ndjson", SERVICE_LIMITS, job)
+    with pytest.raises(TooLargeError):
+        Batch(b"{}\n" * (MAX_MEMBERS + 1), "application/x-ndjson", SERVICE_LIMITS, job)
 
 
 def test_a_batch_waits_where_single_ecgs_would_be_refused_and_leaves_room_for_them(bundle_folder: Path) -> None:

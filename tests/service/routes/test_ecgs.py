@@ -146,6 +146,13 @@ def test_what_cannot_be_read_is_refused_and_its_neighbour_is_answered(client: ht
     assert post(client, bodies.wfdb()).status_code == 200
 
 
+@pytest.mark.parametrize("twice", ["sampling_hz=250", "unit=uV", "leads=I", "priority=stat&priority=routine"])
+def test_what_is_said_twice_is_refused_and_not_guessed(client: httpx.Client, twice: str) -> None:
+    request = bodies.raw()
+    query = f"{httpx.QueryParams(request.pop('params'))}&{twice}"
+    require_problem(client.post(f"/v1/ecgs?{query}", **request), 422, "bad_parameter")
+
+
 @pytest.mark.parametrize("include", ["", "findings,", "everything"])
 def test_an_unknown_part_is_refused(client: httpx.Client, include: str) -> None:
     require_problem(post(client, bodies.raw(), include), 422, "bad_parameter")
