@@ -18,7 +18,7 @@ from service.errors import SettingsError
 from service.security.certificates import build_tls
 from service.serving import Serving
 from service.settings import OWN_DESCRIPTORS, Settings
-from service.telemetry import set_up_logs
+from service.telemetry import Telemetry, set_up_logs
 
 KEEP_ALIVE_S = 75  # longer than the 60 s that balancers keep an idle connection, so that they close first
 DESCRIPTORS = 65_536
@@ -37,12 +37,18 @@ def run(settings: Settings) -> None:
     set_up_logs(settings.log_level, settings.log_format)
     _take_descriptors(settings)
     app = create_app(settings)
-    app.state.serving.load()
-    _Server(build_config(app, settings), app.state.serving).run()
+    serving: Serving = app.state.serving
+    serving.load()
+    _Server(build_config(app, settings, serving.telemetry), serving).run()
 
 
-def build_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def build_config(app: FastAPI, settings: Settings, telemetry: Telemetry) -> uvicorn.Config:
     """How uvicorn serves: no access log, which would quote query strings, and keep-alive longer than a balancer's.
+
+    Args:
+        app: what is served.
+        settings: where and how.
+        telemetry: is told of connections, and of what was refused before the application saw it.
 
     Raises:
         SettingsError: the files for TLS cannot be used.
@@ -50,7 +56,7 @@ def build_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     tls = build_tls(settings)
     return uvicorn.Config(
         app,
-        http=timed(settings, app.state.serving.telemetry),  # type: ignore[arg-type]  # called like a class
+        http=timed(settings, telemetry),  # type: ignore[arg-type]  # called like a class
         ws="none",
         ssl_context_factory=(lambda *_: tls) if tls else None,
         host=settings.host,

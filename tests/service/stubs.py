@@ -24,6 +24,7 @@ from model.reading.waves import Wave, Waves
 from model.signal.spec import SPEC
 from service.server import build_config
 from service.settings import Settings
+from service.telemetry import Telemetry
 
 KEYS = ("NORM", "MI", "AF", "SB")
 
@@ -96,7 +97,8 @@ def no_waves(prepared: Prepared, outputs: Outputs) -> Waves:
 def listening(app: FastAPI, settings: Settings | None = None) -> Iterator[str]:
     """The address of a server on a free port of loopback, in a thread, until the block ends."""
     asked = (settings or Settings()).model_copy(update={"host": "127.0.0.1", "port": 0, "drain_s": 5.0})
-    config = build_config(app, asked)
+    telemetry = app.state.serving.telemetry if hasattr(app.state, "serving") else Telemetry()
+    config = build_config(app, asked, telemetry)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
