@@ -49,6 +49,7 @@ def test_what_speaks_no_http_is_not_ready() -> None:
                 caller.recv(1000)
                 caller.sendall(b"hello\r\n\r\n")
 
+        listener.settimeout(60)
         speaking = threading.Thread(target=babble)
         speaking.start()
         assert not is_ready(Settings(port=listener.getsockname()[1]))
