@@ -60,3 +60,32 @@ def test_a_long_recording_has_every_spike_once() -> None:
 
 def test_a_handful_of_samples_does_no_harm() -> None:
     assert len(find_pacing_ms(Recording(np.ones((2, 5), np.float32), 500, ("I", "II")))) == 0
+
+
+def with_spikes(shape_mv: list[float], *, before_ms: float = 60.0) -> Recording:
+    """Beats with a spike of this shape before each QRS, of another height in every lead."""
+    recording = beats()
+    heights = np.linspace(-1.0, 1.0, 12, dtype=np.float32)[:, None]
+    for peak_ms in r_peaks_ms():
+        at = round((peak_ms - before_ms) / 2)
+        recording.signal_mv[:, at : at + len(shape_mv)] += heights * np.array(shape_mv, np.float32)
+    return recording
+
+
+@pytest.mark.parametrize(
+    "shape_mv", [(1.0 * np.exp(-np.arange(20) / 6)).tolist(), [0.6] * 10 + np.linspace(0.6, 0.0, 8).tolist()]
+)
+def test_a_spike_with_a_tail_is_one(shape_mv: list[float]) -> None:
+    np.testing.assert_allclose(find_pacing_ms(with_spikes(shape_mv)), r_peaks_ms() - 60.0, atol=2.0)
+
+
+def test_a_jump_within_a_qrs_is_none() -> None:
+    assert len(find_pacing_ms(with_spikes([1.0, 0.0], before_ms=4.0))) == 0
+
+
+def test_jumps_that_point_another_way_each_time_are_none() -> None:
+    recording = beats()
+    random = np.random.default_rng(2)
+    for peak_ms in r_peaks_ms():
+        recording.signal_mv[:, round((peak_ms - 60.0) / 2)] += random.normal(0, 1.0, 12).astype(np.float32)
+    assert len(find_pacing_ms(recording)) == 0
