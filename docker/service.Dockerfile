@@ -1,4 +1,4 @@
-# The service alone: no torch, no compiler, no root, nothing written outside /tmp.
+# The service alone: no torch, no compiler, no root, nothing written outside /tmp, but for the audit log in /audit.
 #   docker build -f docker/service.Dockerfile -t ecg-jepa-service .
 #   docker build -f docker/service.Dockerfile -t ecg-jepa-service:gpu --build-arg EXTRA=gpu .
 ARG PYTHON_IMAGE=python:3.13.7-slim-trixie
@@ -23,10 +23,11 @@ ENV PATH=/opt/ecg/bin:$PATH \
     MPLCONFIGDIR=/tmp/matplotlib \
     ECG_HOST=0.0.0.0 \
     ECG_PORT=8000
+RUN install -d -o 10001 -g 10001 -m 700 /audit
 WORKDIR /
 USER 10001:10001
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-m", "service.health"]
 STOPSIGNAL SIGTERM
 # Beyond loopback the service wants ECG_API_KEYS; docker-compose.yml shows how.

@@ -67,6 +67,16 @@ def test_what_compose_tells_the_service_is_accepted(monkeypatch: pytest.MonkeyPa
     assert Settings().api_keys is not None
 
 
+def test_what_is_answered_is_audited_in_a_volume_that_the_service_may_write() -> None:
+    service = COMPOSE["services"]["service"]
+    folder = str(Path(service["environment"]["ECG_AUDIT"]).parent)
+    assert f"audit:{folder}" in service["volumes"]
+    assert "audit" in COMPOSE["volumes"]
+    image = (DOCKER / "service.Dockerfile").read_text()
+    (user,) = re.findall(r"^USER (\d+):", image, re.MULTILINE)
+    assert re.search(rf"install -d -o {user} -g \d+ -m 700 {folder}$", image, re.MULTILINE)
+
+
 def test_every_secret_is_declared_and_kept_out_of_git() -> None:
     used = {name for service in COMPOSE["services"].values() for name in service.get("secrets", [])}
     assert used == set(COMPOSE["secrets"])

@@ -6,12 +6,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
+from service.settings import Settings
 from service.shadow import ShadowMetrics
-from service.telemetry import Telemetry
+from service.telemetry import Part, Telemetry
 
 DOCKER = Path(__file__).parents[2] / "docker"
 PROMETHEUS = DOCKER / "prometheus"
@@ -94,6 +96,26 @@ def test_each_alert_has_a_test_of_its_own() -> None:
     tests = (PROMETHEUS / "rules_test.yml").read_text() + (PROMETHEUS / "drift_test.yml").read_text()
     alerts = {rule["alert"] for rule in RULES if "alert" in rule}
     assert {name for name in alerts if f"alertname: {name}\n        exp_alerts:\n" not in tests} == set()
+
+
+def test_each_alert_leads_to_its_entry_in_the_runbook() -> None:
+    headings = {line[3:].lower() for line in (DOCKER / "RUNBOOK.md").read_text().splitlines() if line.startswith("## ")}
+    for rule in RULES:
+        if "alert" in rule:
+            assert rule["annotations"]["runbook"] == f"docker/RUNBOOK.md#{rule['alert'].lower()}"
+            assert rule["alert"].lower() in headings
+
+
+def test_the_runbook_names_what_there_is() -> None:
+    text = (DOCKER / "RUNBOOK.md").read_text()
+    settings = {f"ECG_{name.upper()}" for name in Settings.model_fields}
+    assert set(re.findall(r"`(ECG_[A-Z_]+)`", text)) <= settings
+    titles = {title for title, _ in panel_queries()}
+    assert set(re.findall(r"anel \*\*([^*]+)\*\*", text)) <= titles
+    parts = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    assert parts == set(get_args(Part))
+    anchors = {f"#{name}" for name in re.findall(r"^## (\w+)$", text.lower(), re.MULTILINE)}
+    assert set(re.findall(r"\]\((#\w+)\)", text)) <= anchors
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
