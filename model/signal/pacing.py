@@ -52,15 +52,17 @@ def _edges(signal_mv: npt.NDArray[np.float32], near: int, calm: int) -> Places:
     if samples <= 0:
         return np.empty(0, dtype=np.int64)
     jump = signal_mv[:, calm + near : calm + near + samples] - signal_mv[:, calm : calm + samples]
-    at = np.flatnonzero((np.abs(jump) > SPIKE_MV).sum(axis=0) >= MIN_LEADS)
-    if len(at) == 0:
-        return at
-    height = jump[:, at]
-    before = signal_mv[:, at + np.arange(0, calm + 1, near)[:, None]]  # (lead, sample, place)
-    further = (signal_mv[:, at + calm + 2 * near] - signal_mv[:, at + calm + near]) * np.sign(height)
-    size = np.abs(height)
-    is_edge = (size > SPIKE_MV) & (size > CALM * np.ptp(before, axis=1)) & (further < FURTHER * size)
-    return np.asarray(calm + at[is_edge.sum(axis=0) >= MIN_LEADS])
+    high = jump > SPIKE_MV
+    high |= jump < -SPIKE_MV
+    at = np.flatnonzero(np.count_nonzero(high, axis=0) >= MIN_LEADS)
+    for looked_at in (np.arange(calm - near, calm + 1, near), np.arange(0, calm + 1, near)):  # most R waves end at once
+        height = jump[:, at]
+        size = np.abs(height)
+        before = signal_mv[:, at + looked_at[:, None]]  # (lead, sample, place)
+        further = (signal_mv[:, at + calm + 2 * near] - signal_mv[:, at + calm + near]) * np.sign(height)
+        is_edge = high[:, at] & (size > CALM * np.ptp(before, axis=1)) & (further < FURTHER * size)
+        at = at[np.count_nonzero(is_edge, axis=0) >= MIN_LEADS]
+    return np.asarray(calm + at)
 
 
 def _come_again(jumps_mv: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
