@@ -10,6 +10,7 @@ import numpy.typing as npt
 from model.bundle import Bundle
 from model.engine import Engine, Outputs
 from model.reading.cautions import caution, issue_caution
+from model.reading.consistency import contradictions
 from model.reading.delineation import WaveOutputs, delineate, twelve_leads
 from model.reading.findings import Finding, findings
 from model.reading.measurements import LeadMeasurements, Measurement, measure, rhythm_cautions
@@ -145,6 +146,7 @@ class Reader:
             warnings=(
                 *self._cautions(prepared),
                 *_rhythm(prepared, shown[0] if shown else None, found, spikes_ms),
+                *contradictions(found, shown[0] if shown else None),
                 *(_compared(prepared, measured[0], classical) if measured and "second_opinion" in parts else ()),
             ),
         )

@@ -148,3 +148,9 @@ def test_an_answer_stands_without_its_second_opinion(reader: Reader) -> None:
 def test_an_unusable_recording_has_no_second_opinion(reader: Reader) -> None:
     flat = Recording(np.zeros((12, 5000), np.float32), 500.0, STANDARD_LEADS)
     assert not any("second opinion" in one for one in read(reader, flat, "findings", "second_opinion").warnings)
+
+
+def test_findings_that_exclude_each_other_are_said(reader: Reader) -> None:
+    answer = read(reader, beats(duration_s=40.0))
+    assert all(finding.present for finding in answer.findings)
+    assert "Normal ECG is found beside pacing rhythm; only one can hold." in answer.warnings
