@@ -61,7 +61,6 @@ class TimedProtocol(PlainProtocol):
         self._look: asyncio.TimerHandle | None = None
         self._left_bytes = 0
         self._moved_s = 0.0
-        self._in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first head."""
@@ -83,7 +82,6 @@ class TimedProtocol(PlainProtocol):
     def on_headers_complete(self) -> None:
         """The head has come."""
         self._stop_waiting()
-        self._in_body = True
         self._crowd.await_answer(self)
         super().on_headers_complete()
         if self._crowded:
@@ -92,7 +90,6 @@ class TimedProtocol(PlainProtocol):
     def on_message_complete(self) -> None:
         """The body has come."""
         self._stop_waiting()
-        self._in_body = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:

@@ -29,6 +29,9 @@ Turn = Callable[[], AbstractAsyncContextManager[None]]
 Once = Callable[[bytes, int, Work], Awaitable[Answered]]
 """Does the work for the ECG with this body at this place, unless that was done for an earlier sending."""
 
+NOT_STORED = {"cache-control": "no-store"}
+"""Of every answer: it is a patient's, and no proxy or browser on its way is to keep it."""
+
 ROUTE = "/v1/ecgs/batch#line"
 """What the audit calls one ECG of a batch."""
 
@@ -45,7 +48,7 @@ class LineStream(Response):
     media_type = NDJSON
 
     def __init__(self, lines: Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]) -> None:
-        super().__init__()
+        super().__init__(headers=NOT_STORED)
         del self.headers["content-length"]
         self._lines = lines
 

@@ -33,6 +33,7 @@ class PlainProtocol(CertifiedProtocol):
         super().__init__(**given)
         self._telemetry = telemetry
         self._unread_bytes = 0
+        self._in_body = False
 
     def data_received(self, data: bytes) -> None:
         """Read on, within bounds."""
@@ -51,6 +52,7 @@ class PlainProtocol(CertifiedProtocol):
     def on_headers_complete(self) -> None:
         """The head has come; what offers another protocol is begun anew without the offer."""
         self._unread_bytes = 0
+        self._in_body = True
         if not self.parser.should_upgrade():
             super().on_headers_complete()
 
@@ -61,6 +63,7 @@ class PlainProtocol(CertifiedProtocol):
 
     def on_message_complete(self) -> None:
         """The body has come."""
+        self._in_body = False
         if not self.parser.should_upgrade():
             super().on_message_complete()
 
@@ -76,10 +79,11 @@ class PlainProtocol(CertifiedProtocol):
         self.data_received(head + rest)
 
     def _refuse(self, error: EcgError) -> None:
-        """Say why, unless an answer is on its way, and close the connection: nobody knows what comes next on it."""
+        """Say why, unless what it is part of has its answer, and close: nobody knows what comes next."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+        cycle = self.cycle
+        if cycle is None or not cycle.response_started or (cycle.response_complete and not self._in_body):
             self.transport.write(self._refusal(error))
         self.transport.close()
 

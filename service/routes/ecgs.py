@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from service.batches import Batch
 from service.documentation import ANSWERS, BATCH_BODY, ECG_BODY, LINES
 from service.idempotency import Work
-from service.lines import LineStream, LineWriter
+from service.lines import NOT_STORED, LineStream, LineWriter
 from service.pipeline import Answered, Job
 from service.requests import admitted_of, parts_of, read_body, resend_of, serving_of, trace_of, unless_gone
 from service.uploads import decoder
@@ -41,7 +41,7 @@ async def read_ecg(request: Request) -> Response:
     answered, again = await serving.answers.answer(admitted.caller.name, resend_of(request, body), work)
     trace_of(request).body_sha256 = answered.body_sha256
     trace_of(request).model_sha256 = answered.model_sha256
-    headers = {"idempotency-replayed": "true"} if again else {}
+    headers = NOT_STORED | ({"idempotency-replayed": "true"} if again else {})
     return Response(answered.json, media_type="application/json", headers=headers)
 
 

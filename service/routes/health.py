@@ -9,12 +9,14 @@ from service.requests import serving_of
 router = APIRouter(prefix="/health", tags=["health"])
 
 
+@router.head("/live", include_in_schema=False)
 @router.get("/live", summary="The process lives", openapi_extra=OPEN)
 async def live() -> dict[str, str]:
     """Always 200 while the process answers at all."""
     return {"status": "live"}
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready", summary="ECGs may be sent", responses=problems(503), openapi_extra=OPEN)
 async def ready(request: Request) -> dict[str, str]:
     """200 once the bundle is verified and warm; 503 before that and from the stop signal on."""

@@ -152,5 +152,28 @@ def test_a_path_that_only_resembles_a_route_leads_nowhere(url: str, path: str) -
     assert "location" not in reply.headers
 
 
+def test_who_has_been_refused_is_not_refused_again(url: str) -> None:
+    refused = HEAD + b"content-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n"
+    with closing(connected(url)) as connection:
+        connection.sendall(refused)
+        assert read_reply(connection)[0] == 415
+        connection.sendall(b"zz\r\n")
+        assert connection.recv(9999) == b""
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_a_probe_may_ask_for_the_head_alone(url: str, path: str) -> None:
+    reply = httpx.head(f"{url}{path}", timeout=60)
+    assert (reply.status_code, reply.content) == (200, b"")
+
+
+def test_an_answer_is_not_to_be_stored_on_its_way(url: str) -> None:
+    line = json.dumps(bodies.lists()["json"]).encode()
+    batch = {"content": line, "headers": {"content-type": "application/x-ndjson"}}
+    for path, request in (("/v1/ecgs", bodies.raw()), ("/v1/ecgs/batch", batch)):
+        reply = httpx.post(f"{url}{path}", timeout=60, **request)
+        assert (reply.status_code, reply.headers["cache-control"]) == (200, "no-store")
+
+
 def test_the_service_lives_on(url: str) -> None:
     assert get(f"{url}/health/ready").status_code == 200
