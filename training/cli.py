@@ -245,6 +245,8 @@ def _bundle_stages(stages: Stages) -> None:
     add = _stage(stages, "merge", "put the detail paths of networks that learned apart side by side in one")
     add("--from", dest="start", type=Path, required=True, help="network or bundle whose encoder stays")
     add("--with", dest="others", type=Path, nargs="+", required=True, help="networks of finetune.detail_alone=1")
+    add("--share", type=float, help="of the first in the mean of the logits, 0 to 1; each path counts one without")
+    add("--leave-tokens", action="store_true", help="take other networks too, without what their tokens say")
     add("--out", type=Path, required=True, help="checkpoint to write")
     add = _stage(stages, "export", "write a bundle from a checkpoint", configured=True)
     add("--from", dest="start", type=Path, required=True, help="fine-tuned checkpoint")

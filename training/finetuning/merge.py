@@ -1,4 +1,4 @@
-"""Several fine-tuned networks as one whose logits are the mean of theirs: their detail paths stand side by side."""
+"""Several fine-tuned networks as one whose logits are a mean of theirs: their detail paths stand side by side."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,13 +14,17 @@ _LINEAR = ("head.linear.weight", "head.linear.bias")
 _DETAIL = "head.detail."
 
 
-def run(start: Path, others: list[Path], out: Path) -> dict[str, object]:
+def run(
+    start: Path, others: list[Path], out: Path, *, share: float | None = None, leave_tokens: bool = False
+) -> dict[str, object]:
     """Write the merged network.
 
     Args:
-        start: the network whose encoder stays; a checkpoint or a bundle.
-        others: networks whose detail path learned alone (`finetune.detail_alone = 1`).
+        start: the network whose encoder stays, with a detail path or without; a checkpoint or a bundle.
+        others: networks whose detail path is put beside it.
         out: checkpoint to write.
+        share: as of `merge`, at each of the others.
+        leave_tokens: as of `merge`.
 
     Returns:
         Where it lies, and how many detail paths it has.
@@ -31,49 +35,67 @@ def run(start: Path, others: list[Path], out: Path) -> dict[str, object]:
     """
     merged = read_trained(start)
     for other in others:
-        merged = merge(merged, read_trained(other))
+        merged = merge(merged, read_trained(other), share=share, leave_tokens=leave_tokens)
     state = {"network": merged.weights, "keys": list(merged.keys), "config": asdict(merged.config)}
     write_checkpoint(out, state | {"val": merged.val, "sources": list(merged.sources)})
     return {"network": str(out), "detail_paths": merged.config.model.paths}
 
 
-def merge(first: Trained, second: Trained) -> Trained:
-    """A network that keeps the first's encoder; each detail path has the same say, and the tokens what is left them.
+def merge(first: Trained, second: Trained, *, share: float | None = None, leave_tokens: bool = False) -> Trained:
+    """A network that keeps the first's encoder, and has the detail paths of both.
+
+    Args:
+        first: with detail paths, or one whose tokens learned alone.
+        second: with detail paths.
+        share: of the first in the mean of the logits; as the number of its detail paths, which is 1 at least, without.
+        leave_tokens: leave out what the second's tokens say; it is refused otherwise if they say anything.
 
     Raises:
-        TrainingError: other statements, a network without a detail path, or a second one that leans on its tokens.
+        TrainingError: other statements, a share beyond 0 to 1, a second network without a detail path or with tokens
+            that it leans on.
     """
-    _require_fit(first, second)
+    if share is not None and not 0 <= share <= 1:
+        raise TrainingError(f"got a share of {share:g}, wanted 0 to 1")
+    _require_fit(first, second, leave_tokens=leave_tokens)
     counts = first.config.model.paths, second.config.model.paths
-    total, width = sum(counts), first.config.model.dim
-    shares = [count / total for count in counts]
+    width = first.config.model.dim
+    own = max(counts[0], 1) / (max(counts[0], 1) + counts[1]) if share is None else share
     weight, bias = ([one.weights[name] for one in (first, second)] for name in _LINEAR)
     weights = {name: value for name, value in first.weights.items() if not name.startswith(_DETAIL)}
-    weights |= _paths(first, 0) | _paths(second, counts[0])
-    weights["head.linear.weight"] = torch.cat([weight[0] * shares[0], weight[1][:, width:] * shares[1]], dim=1)
-    weights["head.linear.bias"] = bias[0] * shares[0] + bias[1] * shares[1]
-    model = replace(first.config.model, detail_paths=total)
+    weights |= _named([*_paths(first), *_paths(second)])
+    weights["head.linear.weight"] = torch.cat([weight[0] * own, weight[1][:, width:] * (1 - own)], dim=1)
+    weights["head.linear.bias"] = bias[0] * own + bias[1] * (1 - own)
+    model = replace(first.config.model, detail=True, detail_paths=sum(counts))
     sources = tuple(dict.fromkeys((*first.sources, *second.sources)))
     return Trained(weights, first.keys, replace(first.config, model=model), {}, sources)
 
 
-def _require_fit(first: Trained, second: Trained) -> None:
+def _require_fit(first: Trained, second: Trained, *, leave_tokens: bool) -> None:
     if first.keys != second.keys:
         raise TrainingError("the networks answer other statements, or in another order")
     if first.config.model.dim != second.config.model.dim:
         raise TrainingError("the networks have encoders of other widths")
-    if not (first.config.model.paths and second.config.model.paths):
-        raise TrainingError("a network without a detail path has nothing to bring")
-    if second.weights["head.linear.weight"][:, : second.config.model.dim].any():
+    if not second.config.model.paths:
+        raise TrainingError("a network without a detail path has nothing to bring; name it with --from")
+    if not leave_tokens and second.weights["head.linear.weight"][:, : second.config.model.dim].any():
         raise TrainingError(
-            "one encoder is kept, and a network after the first leans on its own; train it with finetune.detail_alone=1"
+            "one encoder is kept, and a network after the first leans on its own; "
+            "train it with finetune.detail_alone=1, or leave what its tokens say with --leave-tokens"
         )
 
 
-def _paths(trained: Trained, start: int) -> dict[str, Tensor]:
-    """Weights of a network's detail paths, numbered from `start`."""
-    found = {name.removeprefix(_DETAIL): value for name, value in trained.weights.items() if name.startswith(_DETAIL)}
-    if trained.config.model.paths == 1:
-        return {f"{_DETAIL}paths.{start}.{name}": value for name, value in found.items()}
-    numbered = ((name.split(".", 2), value) for name, value in found.items())  # paths.NUMBER.REST
-    return {f"{_DETAIL}paths.{start + int(number)}.{rest}": value for (_, number, rest), value in numbered}
+def _paths(trained: Trained) -> list[dict[str, Tensor]]:
+    """Weights of each of a network's detail paths."""
+    prefixes = [f"{_DETAIL}paths.{number}." for number in range(trained.config.model.paths)]
+    return [
+        {name.removeprefix(prefix): value for name, value in trained.weights.items() if name.startswith(prefix)}
+        for prefix in (prefixes if len(prefixes) != 1 else [_DETAIL])
+    ]
+
+
+def _named(paths: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Weights of a head with these detail paths; one alone has no number."""
+    prefixes = [f"{_DETAIL}paths.{number}." for number in range(len(paths))] if len(paths) > 1 else [_DETAIL]
+    return {
+        f"{prefix}{name}": value for prefix, path in zip(prefixes, paths, strict=True) for name, value in path.items()
+    }
