@@ -31,4 +31,5 @@ class Caller:
 
 def hashed_name(kind: str, *parts: str) -> str:
     """An id that tells subjects apart without naming them: `kind-` and half a SHA-256 of the parts, a line each."""
-    return f"{kind}-{sha256(chr(10).join(parts).encode()).hexdigest()[:32]}"
+    said = chr(10).join(parts).encode(errors="surrogatepass")  # JSON may hold halves of characters, and so may a token
+    return f"{kind}-{sha256(said).hexdigest()[:32]}"

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hmac
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,13 @@ def test_a_genuine_token_lets_in_under_an_id_that_does_not_name_its_bearer(provi
 )
 def test_scopes_stand_where_providers_put_them(provider: Provider, claims: dict[str, Any], scope: Scope) -> None:
     assert let_in(guard_of(provider), provider.token(**claims), scope)
+
+
+def test_a_subject_of_half_a_character_is_somebody_too(provider: Provider) -> None:
+    guard = guard_of(provider)
+    names = {let_in(guard, provider.token(sub=subject)) for subject in ("\ud800", "\udfff", "s-1")}
+    assert len(names) == 3
+    assert all(re.fullmatch(r"token-[0-9a-f]{32}", name) for name in names)
 
 
 def test_two_clocks_may_differ_a_little(provider: Provider) -> None:
