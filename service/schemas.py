@@ -101,7 +101,7 @@ class LeadMeasurementsBody(Wire):
     r_mv: float | None
     """Height of R above the PR segment, in mV."""
     s_mv: float | None
-    """Depth of S (of QS where there is no R) below the PR segment, in mV, as a positive number."""
+    """Depth of S after the first R (of QS where there is none) below the PR segment, in mV, as a positive number."""
     st_j_mv: float | None
     """ST level at the J point against the PR segment, in mV."""
     st_j60_mv: float | None

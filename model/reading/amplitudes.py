@@ -14,6 +14,7 @@ from model.reading.waves import WaveKind
 from model.signal.resampling import resample
 
 MIN_WAVE_MV = 0.02
+SEEN_MV = 0.05  # half a millimetre of paper: an R before a larger one, as in bundle branch block
 BASELINE_MS = 20.0  # one period of 50 Hz mains, so that hum averages out
 ST_HALF_MS = 4.0
 J_PLUS_MS = 60.0
@@ -30,7 +31,7 @@ class Amplitudes:
     Attributes:
         leads: names of the rows.
         r_mv: largest positive deflection of the QRS.
-        s_mv: depth of the largest negative deflection after R, or of the whole QRS where there is no R.
+        s_mv: depth of the largest negative deflection after the first R, or of the whole QRS where there is no R.
         st_j_mv: level at the end of the QRS.
         st_j60_mv: level 60 ms later.
         area: net area of each kind of wave in the leads of the frontal axis, (2, beat); empty without them.
@@ -108,7 +109,8 @@ def _deflections(source: _Signal, onset_ms: Array, offset_ms: Array, base: Array
     above = np.where(inside, values - base[..., None], -np.inf)
     r_mv = above.max(axis=2, initial=-np.inf)
     r_mv = np.where(r_mv >= MIN_WAVE_MV, r_mv, 0.0)
-    after_r = np.arange(values.shape[2]) >= np.where(r_mv > 0, above.argmax(axis=2), 0)[..., None]
+    first_r = (above >= np.minimum(r_mv, SEEN_MV)[..., None]).argmax(axis=2)
+    after_r = np.arange(values.shape[2]) >= np.where(r_mv > 0, first_r, 0)[..., None]
     depth = np.where(inside & after_r, base[..., None] - values, -np.inf).max(axis=2, initial=-np.inf)
     s_mv = np.where(depth >= MIN_WAVE_MV, depth, 0.0)
     return np.where(known, r_mv, np.nan), np.where(known, s_mv, np.nan)

@@ -119,6 +119,7 @@ class Delineation:
         heart = hold_heart(np.concatenate(self._logits).reshape(-1, len(self._leads)))
         spans = spans[heart.ravel()[spans.row]]
         spans = _joined(spans, np.asarray(self._starts_ms), self._window_ms, len(self._leads))
+        spans = replace(spans, onset_ms=np.maximum(spans.onset_ms, 0.0))  # a margin may reach before the first sample
         return _by_lead(_ordered(spans[spans.offset_ms < duration_s * 1000.0 - FRAME_MS]), self._leads)
 
 

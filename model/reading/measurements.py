@@ -62,7 +62,7 @@ class LeadMeasurements:
         qrs_ms: duration of QRS.
         qt_ms: onset of QRS to offset of T.
         r_mv: height of R above the PR segment.
-        s_mv: depth of S (of QS where there is no R) below it, as a positive number.
+        s_mv: depth of S after the first R (of QS where there is none) below it, as a positive number.
         st_j_mv: level at the end of the QRS.
         st_j60_mv: level 60 ms later.
     """

@@ -106,6 +106,12 @@ def test_boundaries_lie_between_frames() -> None:
     assert [wave.offset_ms for wave in found] == pytest.approx([offset for *_, offset in expected], abs=0.26)
 
 
+def test_no_wave_begins_before_the_recording() -> None:
+    first = one_window(outputs_of([("P", -3.0, 101.0), *beats(1000.0)]))[0]
+    assert (first.wave, first.onset_ms) == ("P", 0.0)
+    assert first.onset_ms <= first.peak_ms <= first.offset_ms
+
+
 def test_a_single_wrong_distance_does_not_move_a_boundary() -> None:
     outputs = outputs_of(beats(1000.0))
     outputs.distance[0, 0, 0, int(968 / FRAME_MS)] = 100

@@ -129,6 +129,33 @@ def test_qs_complexes_have_no_r_and_their_depth_counts_as_s() -> None:
     assert leads["V1"].s_mv == pytest.approx(1.1, abs=0.05)
 
 
+def drawn_in_v1(*bumps: tuple[float, float]) -> LeadMeasurements:
+    """What is measured in V1 of a QRS of bumps, each a place from the R peak in ms and a height in mV."""
+    recording = beats(noise_mv=0.0)
+    times_ms = np.arange(5000) * 2.0
+    for peak in r_peaks_ms():
+        inside = (times_ms >= peak - 45) & (times_ms <= peak + 50)
+        shape = sum(height * np.exp(-0.5 * ((times_ms - peak - at) / 5) ** 2) for at, height in bumps)
+        recording.signal_mv[recording.leads.index("V1")][inside] = np.asarray(shape, np.float32)[inside]
+    return measure(recording, beat_waves(r_peaks_ms()), GOOD)[1]["V1"]
+
+
+def test_an_s_between_two_r_waves_is_one() -> None:
+    block = drawn_in_v1((-25.0, 0.2), (0.0, -0.6), (25.0, 1.1))
+    assert block.r_mv == pytest.approx(1.1, abs=0.03)
+    assert block.s_mv == pytest.approx(0.6, abs=0.03)
+
+
+def test_an_s_after_a_small_r_is_one_where_st_rises_above_it() -> None:
+    raised = drawn_in_v1((-25.0, 0.1), (0.0, -1.2), (45.0, 0.3))
+    assert raised.s_mv == pytest.approx(1.2, abs=0.03)
+
+
+def test_a_q_before_r_is_no_s() -> None:
+    assert drawn_in_v1((-20.0, -0.6), (15.0, 1.1)).s_mv is None
+    assert drawn_in_v1((-35.0, 0.03), (-15.0, -0.6), (15.0, 1.1)).s_mv is None
+
+
 def test_without_p_waves_pr_is_absent_and_the_rest_is_there() -> None:
     measured, leads = measure(beats(), beat_waves(r_peaks_ms(), ("QRS", "T")), GOOD)
     for name in ("p_duration_ms", "pr_ms", "p_axis_deg"):
