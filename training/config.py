@@ -10,6 +10,7 @@ from training.errors import TrainingError
 
 Precision = Literal["fp32", "bf16"]
 Masking = Literal["random", "multi-block"]
+Start = Literal["large", "published"]
 Protocol = Literal["multi-label", "multi-class"]
 
 # What a number may be, lowest and highest.
@@ -79,6 +80,8 @@ class LoopConfig:
         accumulation: parts a process splits its share of a batch into.
         rate: peak learning rate.
         warmup: share of the run over which the rate rises.
+        floor: share of the peak rate that is left at the end.
+        beta2: how long AdamW remembers squared gradients.
         decay: weight decay of matrices and kernels.
         clip: largest norm of the gradient; 0 for none.
         precision: bf16 is autocast, for devices that compute it natively.
@@ -93,6 +96,8 @@ class LoopConfig:
     accumulation: Positive = 1
     rate: Amount = 1e-3
     warmup: Share = 0.05
+    floor: Share = 0.0
+    beta2: Share = 0.98
     decay: Amount = 0.05
     clip: Amount = 1.0
     precision: Precision = "fp32"
@@ -133,13 +138,15 @@ class PretrainConfig(AugmentConfig, LoopConfig):
     """Self-supervised training.
 
     Attributes:
+        start: random weights large enough to learn from little, or as small as the authors' code begins.
         masking: which patches are hidden.
         momentum_start: of the target encoder; it rises on a line to 1.
-        drop_path: stochastic depth of the context encoder, rising on a line from the first block's 0 to this.
+        drop_path: stochastic depth of encoders and predictor, rising on a line from the first block's 0 to this.
         probe_records: train records of the linear probe that picks the checkpoint on val; 0 keeps the last.
     """
 
     epochs: Amount = 100.0
+    start: Start = "large"
     masking: Masking = "random"
     momentum_start: Share = 0.996
     drop_path: Share = 0.0

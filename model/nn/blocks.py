@@ -56,6 +56,11 @@ class Block(nn.Module):
         return output
 
 
+def rising(drop_path: float, depth: int) -> list[float]:
+    """The rate of each block, on a line from the first one's 0 to the last one's `drop_path`."""
+    return [drop_path * block / max(1, depth - 1) for block in range(depth)]
+
+
 def initialise(module: nn.Module) -> None:
     """Xavier-uniform matrices, zero biases, unit norms: branches that speak at any width, from the first step on."""
     if isinstance(module, nn.Linear):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from model.nn.attention import CropaAttention, cropa_mask
-from model.nn.blocks import Block, initialise
+from model.nn.blocks import Block, initialise, rising
 from model.nn.config import EncoderConfig
 from model.nn.positions import sincos_2d
 
@@ -41,9 +41,9 @@ class Encoder(nn.Module):
                     factorised=config.factorised,
                     cropa=config.cropa,
                 ),
-                drop_path * block / max(1, config.depth - 1),
+                rate,
             )
-            for block in range(config.depth)
+            for rate in rising(drop_path, config.depth)
         )
         self.norm = nn.LayerNorm(config.dim)
         self.apply(initialise)

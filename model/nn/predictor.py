@@ -4,25 +4,35 @@ import torch
 from torch import Tensor, nn
 
 from model.nn.attention import CropaAttention
-from model.nn.blocks import Block, initialise
+from model.nn.blocks import Block, initialise, rising
 from model.nn.config import EncoderConfig, PredictorConfig
 from model.nn.positions import sincos_2d
 
 
 class Predictor(nn.Module):
-    """Predicts each lead on its own, so that other leads' content reaches it only through the encoder."""
+    """Predicts each lead on its own, so that other leads' content reaches it only through the encoder.
+
+    Args:
+        config: its sizes.
+        encoder: sizes of the encoder whose tokens it takes.
+        drop_path: in training, how often the last block's branches are left out; the first block's never.
+    """
 
     positions: Tensor
 
-    def __init__(self, config: PredictorConfig, encoder: EncoderConfig) -> None:
+    def __init__(self, config: PredictorConfig, encoder: EncoderConfig, drop_path: float = 0.0) -> None:
         super().__init__()
         self.leads = encoder.leads
         self.patches = encoder.patches
         self.embed = nn.Linear(encoder.dim, config.dim)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, config.dim))
         self.blocks = nn.ModuleList(
-            Block(config.dim, CropaAttention(config.dim, config.heads, leads=1, factorised=False, cropa=False))
-            for _ in range(config.depth)
+            Block(
+                config.dim,
+                CropaAttention(config.dim, config.heads, leads=1, factorised=False, cropa=False),
+                rate,
+            )
+            for rate in rising(drop_path, config.depth)
         )
         self.norm = nn.LayerNorm(config.dim)
         self.proj = nn.Linear(config.dim, encoder.dim)

@@ -7,6 +7,7 @@ is unknown must be left out before.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +75,21 @@ def auroc(scores: Floats, labels: Labels, weights: Floats) -> Floats:
     below = np.cumsum(negative, axis=1) - negative
     pairs = positive.sum(axis=1) * negative.sum(axis=1)
     return ratio((positive * (below + 0.5 * negative)).sum(axis=1), pairs)
+
+
+def auroc_of_pairs(scores: Floats, classes: npt.NDArray[np.intp], weights: Floats) -> Floats:
+    """Mean AUROC over ordered pairs of classes, by the first one's score on records of the two (Hand and Till, 2001).
+
+    Args:
+        scores: (record, class).
+        classes: (record,) the one class of each.
+        weights: (draw, record).
+    """
+    areas = []
+    for first, second in permutations(range(scores.shape[1]), 2):
+        both = np.flatnonzero((classes == first) | (classes == second))
+        areas.append(auroc(scores[both, first], (classes[both] == first).astype(np.int8), weights[:, both]))
+    return macro(np.stack(areas, axis=-1))
 
 
 def auprc(scores: Floats, labels: Labels, weights: Floats) -> Floats:

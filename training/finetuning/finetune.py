@@ -54,7 +54,9 @@ class FinetuneTask:
         scales |= {
             name: scale * stage.encoder_rate for name, scale in layerwise_scales(model.depth, stage.layer_decay).items()
         }
-        self.optimizer = adamw(self.network.named_parameters(), rate=stage.rate, decay=stage.decay, scales=scales)
+        self.optimizer = adamw(
+            self.network.named_parameters(), rate=stage.rate, decay=stage.decay, beta2=stage.beta2, scales=scales
+        )
         average = get_ema_multi_avg_fn(stage.averaging)  # type: ignore[no-untyped-call]
         self.averaged = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
         self.windows = WindowStore(self.data.windows, self.device)

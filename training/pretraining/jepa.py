@@ -15,14 +15,14 @@ class Jepa(nn.Module):
     Args:
         encoder: sizes of both encoders.
         predictor: sizes of the predictor.
-        drop_path: stochastic depth of the context encoder; the target always goes through all of its blocks.
+        drop_path: stochastic depth of all three, the target among them as in the authors' code.
     """
 
     def __init__(self, encoder: EncoderConfig, predictor: PredictorConfig, drop_path: float = 0.0) -> None:
         super().__init__()
         self.encoder = Encoder(encoder, drop_path)
-        self.predictor = Predictor(predictor, encoder)
-        self.target_encoder = Encoder(encoder).requires_grad_(False)
+        self.predictor = Predictor(predictor, encoder, drop_path)
+        self.target_encoder = Encoder(encoder, drop_path).requires_grad_(False)
         self.target_encoder.load_state_dict(self.encoder.state_dict())
 
     def forward(self, windows: Tensor, visible: Tensor, hidden: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:

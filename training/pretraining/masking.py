@@ -1,7 +1,8 @@
 """Which time patches are hidden in pretraining: random patches or several blocks, alike in every lead.
 
 Source: arXiv 2410.08559, section 3: random masking hides 60-70 % of the patches, multi-block masking hides four
-blocks of 17.5-22.5 % each, which may overlap.
+blocks of 17.5-22.5 % each, which may overlap. Shares are rounded to patches here, to 30-35 and 9-11 of 50, where the
+authors' code rounds down, to 30-34 and 8-11; its blocks never reach the last patch.
 """
 
 import numpy as np

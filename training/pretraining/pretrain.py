@@ -17,6 +17,7 @@ from training.data.windows import WindowStore
 from training.pretraining.jepa import Jepa, jepa_loss
 from training.pretraining.masking import draw_mask
 from training.pretraining.probe import probe_auroc
+from training.pretraining.start import start_as_published
 from training.running.checkpoint import write_checkpoint
 from training.running.device import resolve_device
 from training.running.loop import Rows, train
@@ -40,8 +41,13 @@ class PretrainTask:
         self.stage = self.config.pretrain
         torch.manual_seed(self.stage.seed)
         model = self.config.model
-        self.network = Jepa(model.encoder, model.predictor, self.stage.drop_path).to(self.device)
-        self.optimizer = adamw(self.network.named_parameters(), rate=self.stage.rate, decay=self.stage.decay)
+        self.network = Jepa(model.encoder, model.predictor, self.stage.drop_path)
+        if self.stage.start == "published":
+            start_as_published(self.network)
+        self.network.to(self.device)
+        self.optimizer = adamw(
+            self.network.named_parameters(), rate=self.stage.rate, decay=self.stage.decay, beta2=self.stage.beta2
+        )
         self.windows = WindowStore(self.data.windows, self.device)
 
     def loss(self, rows: Rows, random: np.random.Generator, progress: float) -> Tensor:  # noqa: ARG002

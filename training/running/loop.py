@@ -154,7 +154,7 @@ class _Run:
 
     def _optimise(self, progress: float) -> float:
         """One optimiser step over this process's share of a batch; returns the mean loss over all processes."""
-        set_rate(self.task.optimizer, warmup_cosine(progress, warmup=self.config.warmup))
+        set_rate(self.task.optimizer, warmup_cosine(progress, warmup=self.config.warmup, floor=self.config.floor))
         self.task.network.train()
         self.task.optimizer.zero_grad(set_to_none=True)
         batch = self._batch()

@@ -19,7 +19,7 @@ from training.config import Config, Protocol
 from training.data.dataset import PreparedSet, cluster_numbers, read_prepared
 from training.data.windows import WindowStore
 from training.errors import TrainingError
-from training.evaluation.metrics import auroc, macro, resample
+from training.evaluation.metrics import auroc, auroc_of_pairs, macro, resample
 from training.finetuning import finetune
 from training.finetuning.objectives import OBJECTIVES, Objective
 from training.pretraining.representations import Representations
@@ -31,6 +31,9 @@ from training.studies.results import Result, write_results
 Floats = npt.NDArray[np.floating]
 Rows = npt.NDArray[np.intp]
 Scorer = Callable[[Floats], Floats]
+Labels = npt.NDArray[np.int8]
+Draws = npt.NDArray[np.float64]
+Area = Callable[[Floats, Labels, Draws], Draws]
 
 KEYS = tuple(one.key for one in SUPERCLASSES)
 PENALTIES = (0.001, 0.01, 0.1, 1.0)  # inverse strengths
@@ -72,7 +75,7 @@ class Bench:
             raise TrainingError(f"the encoder has other sizes than [model]: {str(error).splitlines()[-1]}") from None
         return Representations(encoder.to(resolve_device(self.device)), self.data, self.out)
 
-    def usable(self, objective: Objective, rows: Rows) -> tuple[Rows, npt.NDArray[np.int8]]:
+    def usable(self, objective: Objective, rows: Rows) -> tuple[Rows, Labels]:
         """The rows that an objective is about, and their labels; TrainingError where there is none."""
         labels = self.data.labels_of(KEYS)[rows]
         keep = objective.usable(labels)
@@ -82,11 +85,12 @@ class Bench:
             )
         return rows[keep], labels[keep]
 
-    def measure(self, scores: Floats, labels: npt.NDArray[np.int8], rows: Rows) -> npt.NDArray[np.float64]:
-        """Macro AUROC, then that of each bootstrap draw, (draws + 1,)."""
+    def measure(self, scores: Floats, labels: Labels, rows: Rows, area: Area | None = None) -> Draws:
+        """Macro AUROC, each class against the rest or by another `area`, then that of each draw, (draws + 1,)."""
+        area = area or _macro
         draws, seed = self.config.evaluate.bootstrap, self.config.evaluate.seed
         clusters = cluster_numbers(list(self.data.patients[rows]))
-        return resample(lambda weights: _macro(scores, labels, weights), clusters, draws=draws, seed=seed)
+        return resample(lambda weights: area(scores, labels, weights), clusters, draws=draws, seed=seed)
 
 
 def run(name: str, config: Config, data: Path, out: Path, *, start: Path, device: str = "auto") -> dict[str, object]:
@@ -135,7 +139,7 @@ def linear_probe(bench: Bench) -> Iterator[Result]:
     train = bench.data.rows("train")
     probes = (
         Probe("linear probe", train, 0.912),
-        Probe("linear probe, multi-class", train, 0.903, kind=MULTI_CLASS),
+        Probe("linear probe, multi-class, class against class", train, 0.903, kind=MULTI_CLASS),
         Probe("linear probe on mean and deviation", train, deviation=True),
     )
     frozen = bench.frozen()
@@ -182,10 +186,12 @@ def read_off(bench: Bench, frozen: Representations, probe: Probe) -> Result:
     scorers = [fit(scale.transform(known), taught, penalty) for penalty in PENALTIES]
     once = np.ones((1, len(chosen)))
     best = max(scorers, key=lambda scorer: float(_macro(scorer(scale.transform(held)), chosen, once)[0]))
-    return Result(probe.name, len(train), bench.measure(best(scale.transform(new)), wanted, test), probe.published)
+    area = _by_pairs if probe.kind == MULTI_CLASS else _macro  # as the authors' code scores each
+    draws = bench.measure(best(scale.transform(new)), wanted, test, area)
+    return Result(probe.name, len(train), draws, probe.published)
 
 
-def _regressions(features: Floats, labels: npt.NDArray[np.int8], penalty: float) -> Scorer:
+def _regressions(features: Floats, labels: Labels, penalty: float) -> Scorer:
     """A logistic regression for every class; one that has a single label in training says nothing."""
     models = [
         LogisticRegression(C=penalty, max_iter=500).fit(features, column) if len(np.unique(column)) > 1 else None
@@ -196,7 +202,7 @@ def _regressions(features: Floats, labels: npt.NDArray[np.int8], penalty: float)
     )
 
 
-def _softmax_regression(features: Floats, labels: npt.NDArray[np.int8], penalty: float) -> Scorer:
+def _softmax_regression(features: Floats, labels: Labels, penalty: float) -> Scorer:
     """One regression over all classes by cross-entropy; a class without records stays at zero."""
     model = LogisticRegression(C=penalty, max_iter=500).fit(features, labels.argmax(axis=1))
 
@@ -230,6 +236,10 @@ def tuned_result(bench: Bench, name: str, run_folder: Path, published: float | N
     return Result(name, taught, bench.measure(known, labels, test), published)
 
 
-def _macro(scores: Floats, labels: npt.NDArray[np.int8], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _by_pairs(scores: Floats, labels: Labels, weights: Draws) -> Draws:
+    return auroc_of_pairs(scores.astype(np.float64), labels.argmax(axis=1), weights)
+
+
+def _macro(scores: Floats, labels: Labels, weights: Draws) -> Draws:
     columns = [auroc(score.astype(np.float64), label, weights) for score, label in zip(scores.T, labels.T, strict=True)]
     return macro(np.stack(columns, axis=-1))

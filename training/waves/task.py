@@ -67,7 +67,7 @@ class WaveTask:
         self._net, self._mean = net, copy.deepcopy(net).requires_grad_(False)
         self.network: nn.Module = nn.ModuleDict({"net": self._net, "mean": self._mean})
         self.optimizer: torch.optim.Optimizer = adamw(
-            self._net.named_parameters(), rate=settings.rate, decay=settings.decay
+            self._net.named_parameters(), rate=settings.rate, decay=settings.decay, beta2=settings.beta2
         )
         self._marked = Cut(*(torch.from_numpy(part) for part in (marked.ecg, marked.label, marked.distance_s)))
         self._steps = torch.zeros((), dtype=torch.int64)

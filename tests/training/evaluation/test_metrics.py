@@ -10,6 +10,7 @@ from training.evaluation.metrics import (
     Labels,
     auprc,
     auroc,
+    auroc_of_pairs,
     ece,
     f1,
     figure,
@@ -108,3 +109,22 @@ def test_a_patient_is_drawn_with_all_records() -> None:
 
 def test_a_mean_skips_what_is_not_defined() -> None:
     np.testing.assert_array_equal(macro(np.array([[0.5, np.nan, 1.0], [np.nan, np.nan, np.nan]])), [0.75, np.nan])
+
+
+def test_pairs_of_classes_agree_with_scikit_learn_and_draws_count_as_often_as_they_are_drawn() -> None:
+    random = np.random.default_rng(0)
+    classes = np.r_[np.arange(4), random.integers(0, 4, 80)].astype(np.intp)
+    said = random.random((84, 4)) + np.eye(4)[classes]
+    said /= said.sum(axis=1, keepdims=True)
+    times = np.stack([np.ones(84, dtype=np.intp), np.r_[np.ones(4, dtype=np.intp), random.integers(0, 3, 80)]])
+    areas = auroc_of_pairs(said, classes, times.astype(np.float64))
+    for area, often in zip(areas, times, strict=True):
+        drawn = np.repeat(np.arange(84), often)
+        wanted = roc_auc_score(classes[drawn], said[drawn], average="macro", multi_class="ovo")
+        assert area == pytest.approx(wanted, abs=1e-12)
+
+
+def test_a_class_without_a_record_is_left_out_of_its_pairs() -> None:
+    classes = np.array([0, 0, 1, 1])
+    said = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.1, 0.9, 0.0], [0.2, 0.8, 0.0]])
+    assert auroc_of_pairs(said, classes, np.ones((1, 4))).tolist() == [1.0]

@@ -38,6 +38,20 @@ def test_vectors_do_not_decay_and_lower_blocks_learn_slower() -> None:
     assert {group["lr"] for group in optimizer.param_groups} == {0.5, 0.25, 0.125, 0.0625}
 
 
+def test_rates_by_depth_are_those_of_beit() -> None:
+    depth, decay = 12, 0.65
+    scales = layerwise_scales(depth, decay)
+    layers = {"embed.": 0, "norm.": depth + 1} | {f"blocks.{block}.": block + 1 for block in range(depth)}
+    assert scales == {f"encoder.{name}": pytest.approx(decay ** (depth + 1 - at)) for name, at in layers.items()}
+
+
+def test_tokens_decay_as_matrices_do_and_squares_are_remembered_as_long_as_is_asked() -> None:
+    network = nn.ParameterDict({"mask_token": torch.zeros(1, 1, 3), "bias": torch.zeros(3)})
+    optimizer = adamw(network.named_parameters(), rate=1.0, decay=0.1, beta2=0.999)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
+    assert {group["betas"] for group in optimizer.param_groups} == {(0.9, 0.999)}
+
+
 def test_a_frozen_parameter_is_no_ones_concern() -> None:
     layer = nn.Linear(2, 2)
     layer.bias.requires_grad_(False)

@@ -44,7 +44,9 @@ def test_a_linear_probe_reads_what_is_there(data: Path, start: Path, tmp_path: P
     assert all(one["records"] == COUNT // 2 for one in results)
     assert all(one["auroc"]["value"] > 0.95 for one in results)  # type: ignore[index]
     assert json.loads((tmp_path / "linear-probe.json").read_text()) == results
-    assert "| linear probe, multi-class | 60 | 1.000 |" in (tmp_path / "linear-probe.md").read_text()
+    assert (
+        "| linear probe, multi-class, class against class | 60 | 1.000 |" in (tmp_path / "linear-probe.md").read_text()
+    )
 
 
 def test_low_shot_takes_three_draws_of_each_share(data: Path, start: Path, tmp_path: Path) -> None:
