@@ -31,7 +31,8 @@ def test_the_sizes_that_ship() -> None:
 def test_the_paper_is_followed_to_the_letter() -> None:
     """As the authors' README and code have it for random masks; 4 % of the peak rate are their 1e-6."""
     stage = read_config("base").pretrain
-    assert (stage.masking, stage.batch_size, stage.rate, stage.floor * stage.rate) == ("random", 128, 2.5e-5, 1e-6)
+    assert (stage.masking, stage.batch_size, stage.rate) == ("random", 128, 2.5e-5)
+    assert stage.floor * stage.rate == pytest.approx(1e-6)
     assert (stage.epochs, stage.warmup, stage.decay, stage.beta2, stage.clip) == (100.0, 0.05, 0.05, 0.999, 0.0)
     assert (stage.start, stage.momentum_start, stage.drop_path, stage.changes) == ("published", 0.996, 0.1, False)
 

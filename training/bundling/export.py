@@ -3,6 +3,7 @@
 import logging
 import shutil
 import subprocess
+import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -157,16 +158,17 @@ def to_onnx(network: ServedNetwork) -> onnx.ModelProto:
 def _graph(
     network: torch.nn.Module, example: Tensor, outputs: Iterable[str], dynamic: dict[int, torch.export.Dim]
 ) -> onnx.ModelProto:
-    program = torch.onnx.export(
-        network,
-        (example,),
-        input_names=["ecg"],
-        output_names=list(outputs),
-        dynamic_shapes=(dynamic,),
-        dynamo=True,
-        optimize=False,  # keeps every weight under its name and as it was trained; onnxruntime folds at load
-        verbose=False,
-    )
+    with warnings.catch_warnings(category=FutureWarning, action="ignore"):  # the exporter warns of itself
+        program = torch.onnx.export(
+            network,
+            (example,),
+            input_names=["ecg"],
+            output_names=list(outputs),
+            dynamic_shapes=(dynamic,),
+            dynamo=True,
+            optimize=False,  # keeps every weight under its name and as it was trained; onnxruntime folds at load
+            verbose=False,
+        )
     assert program is not None  # noqa: S101 - an ONNXProgram whenever dynamo is on
     model: onnx.ModelProto = program.model_proto
     for node in model.graph.node:  # the exporter's notes hold paths and source lines of whoever exports

@@ -37,7 +37,7 @@ def run(
         spec: what a network takes.
 
     Returns:
-        How many records, windows and dropped records there are, by split.
+        How many records, windows and dropped records there are, by split, and at which rates records were sampled.
 
     Raises:
         TrainingError: an unusable table, an existing folder, a test record that cannot be read, or no record at all.
@@ -55,7 +55,7 @@ def run(
         _write_csv(folder / DROPPED, ("record", "split", "reason"), [(e.record, e.split, why) for e, why in dropped])
         meta = _meta(catalogue.name, spec, kept) | {"dropped": len(dropped), "keys": keys}
         (folder / META).write_text(json.dumps(meta, indent=2) + "\n")
-    return {key: meta[key] for key in ("source", "records", "windows", "dropped", "splits")}
+    return {key: meta[key] for key in ("source", "records", "windows", "dropped", "splits", "sampling_hz")}
 
 
 def _write_windows(path: Path, cuts: Iterable[tuple[Entry, Cut]], spec: InputSpec) -> tuple[Kept, Dropped]:

@@ -11,6 +11,8 @@ from model.nn.published import as_tensors, from_published, part, published_sizes
 from training.errors import TrainingError
 from training.running.checkpoint import write_checkpoint
 
+SOURCES = ("challenge", "code15")
+"""What the authors pretrained on: Chapman-Shaoxing and Ningbo, which are of the challenge, and CODE-15%."""
 HEADS = {768: 16, 384: 6, 192: 3, 128: 4}  # the weights do not tell; the published encoder is 768 wide with 16
 
 
@@ -22,7 +24,8 @@ def run(file: Path, out: Path) -> dict[str, object]:
         out: checkpoint to write.
 
     Returns:
-        The sizes that `[model]` needs to start from it; `heads` is None where no published encoder is as wide.
+        The sizes that `[model]` needs to start from it, `heads` None where no published encoder is as wide, and the
+        databases that it learned from, which a bundle of it will name.
 
     Raises:
         TrainingError: the file cannot be read, or holds no ECG-JEPA encoder.
@@ -32,8 +35,9 @@ def run(file: Path, out: Path) -> dict[str, object]:
     sizes = published_sizes(state, heads or 1)
     encoder = part(state, "encoder")
     _require_whole(encoder, sizes, file)
-    write_checkpoint(out, {"encoder": encoder})
-    return {"encoder": str(out), "dim": sizes.dim, "depth": sizes.depth, "heads": heads}
+    write_checkpoint(out, {"encoder": encoder, "sources": list(SOURCES)})
+    said = {"dim": sizes.dim, "depth": sizes.depth, "heads": heads, "learned_from": list(SOURCES)}
+    return {"encoder": str(out), **said}
 
 
 def _state(file: Path) -> dict[str, torch.Tensor]:

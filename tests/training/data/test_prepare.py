@@ -99,7 +99,8 @@ def test_hashes_change_with_data_and_splits(database: Path) -> None:
     assert first["spec_sha256"] == SPEC.sha256()
     assert first["sampling_hz"] == {"100": 4}, "records by the rate that they were read at"
     replace_record(database, 1, noise(5))
-    run("ptbxl", database, database.parent / "again", processes=1)
+    answer = run("ptbxl", database, database.parent / "again", processes=1)
+    assert answer["sampling_hz"] == first["sampling_hz"]
     second = json.loads((database.parent / "again/meta.json").read_text())
     assert first["data_sha256"] != second["data_sha256"]
     assert first["split_sha256"] == second["split_sha256"]

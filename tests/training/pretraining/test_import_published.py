@@ -10,7 +10,7 @@ from model.errors import EcgError
 from model.nn.config import EncoderConfig
 from model.nn.encoder import Encoder
 from training.pretraining import import_published
-from training.running.state import read_encoder
+from training.running.state import read_encoder, read_sources
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "ecg_jepa_reference.npz"
 
@@ -24,6 +24,7 @@ def test_an_imported_encoder_reproduces_the_golden_tokens(tmp_path: Path, *, nes
     answer = import_published.run(tmp_path / "published.pth", tmp_path / "encoder.pt")
     dim, depth, heads = (int(one) for one in golden["config"][:3])
     assert (answer["dim"], answer["depth"], answer["heads"]) == (dim, depth, None)  # a width of the tests alone
+    assert read_sources(tmp_path / "encoder.pt") == ("challenge", "code15")  # on which no bundle of it is scored whole
     encoder = Encoder(EncoderConfig(dim=dim, depth=depth, heads=heads))
     encoder.load_state_dict(read_encoder(tmp_path / "encoder.pt"))
     tokens = encoder(torch.from_numpy(golden["x"])).detach().numpy()

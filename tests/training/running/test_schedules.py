@@ -48,7 +48,7 @@ def test_rates_by_depth_are_those_of_beit() -> None:
 def test_tokens_decay_as_matrices_do_and_squares_are_remembered_as_long_as_is_asked() -> None:
     network = nn.ParameterDict({"mask_token": torch.zeros(1, 1, 3), "bias": torch.zeros(3)})
     optimizer = adamw(network.named_parameters(), rate=1.0, decay=0.1, beta2=0.999)
-    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
+    assert {group["params"][0].ndim: group["weight_decay"] for group in optimizer.param_groups} == {3: 0.1, 1: 0.0}
     assert {group["betas"] for group in optimizer.param_groups} == {(0.9, 0.999)}
 
 
