@@ -87,6 +87,8 @@ class LoopConfig:
         precision: bf16 is autocast, for devices that compute it natively.
         compile: torch.compile the network; on the CPU, where it does not pay, this is left out.
         seed: of everything random.
+        look_every: passes between two lines of the log, and two probes or scores by which a checkpoint is picked; more
+            where a pass takes a card seconds, no longer than a look.
         checkpoint_minutes: how often the run is saved.
     """
 
@@ -103,6 +105,7 @@ class LoopConfig:
     precision: Precision = "fp32"
     compile: bool = False
     seed: Count = 0
+    look_every: Positive = 1
     checkpoint_minutes: Amount = 5.0
 
 

@@ -52,7 +52,7 @@ class Task(Protocol):
         """Called once after every optimiser step."""
 
     def at_epoch(self) -> dict[str, float]:
-        """Called in the first process after every pass over the rows, and at the end; the answer is logged."""
+        """Called in the first process every `look_every` passes, and at the end; the answer is logged."""
 
     def state(self) -> dict[str, Any]:
         """Everything that a resumed run needs besides the step."""
@@ -123,7 +123,7 @@ class _Run:
                 self.step += 1
                 bar.update()
                 progress, ending = self._progress(), self._agreed(asked)
-                if self.step % self.per_epoch == 0 or progress >= 1.0:
+                if self.step % (self.per_epoch * self.config.look_every) == 0 or progress >= 1.0:
                     bar.set_postfix(loss=f"{self._log(progress):.4f}")
                 if ending or progress >= 1.0 or time.monotonic() - self.saved_s > 60 * self.config.checkpoint_minutes:
                     self._save()

@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 # How the same steps are computed, and who else trains: no other run.
 FREE = frozenset({"accumulation", "compile", "checkpoint_minutes", "cross_validate", "model.factorised"})
 # Another run than a whole one would have been, which may be what is wanted; schedules follow a new length at once.
-SAID = frozenset({"epochs", "minutes", "precision"})
+SAID = frozenset({"epochs", "minutes", "precision", "look_every"})
 
 Settings = Mapping[str, object]
 

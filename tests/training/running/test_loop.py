@@ -122,6 +122,13 @@ def test_the_log_has_a_line_an_epoch(tmp_path: Path) -> None:
     assert all(0.0 < line["peak_share"] < 1.0 for line in lines)
 
 
+def test_a_line_may_stand_for_several_passes_and_the_last_one_stands_for_the_rest(tmp_path: Path) -> None:
+    train(Line(), np.arange(64), replace(CONFIG, look_every=2), tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [2, 3]
+    assert all(line["probe"] == 1.0 for line in lines)
+
+
 def test_the_clock_ends_a_run(tmp_path: Path) -> None:
     task = Line()
     train(task, np.arange(64), LoopConfig(epochs=1e6, minutes=0.01, batch_size=8), tmp_path)
