@@ -19,6 +19,7 @@ FAILED = 2
 # Every stage is `run` of its module, imported only when asked for: torch takes seconds.
 MODULES = {
     "prepare": "training.data.prepare",
+    "join": "training.data.join",
     "pretrain": "training.pretraining.pretrain",
     "finetune": "training.finetuning.finetune",
     "merge": "training.finetuning.merge",
@@ -126,6 +127,9 @@ def _prepare(stages: Stages) -> None:
     add("--out", type=Path, required=True, help="folder to write; must not exist yet")
     add("--labels", help="PTB-XL as published: super, sub, all, form or rhythm in place of the vocabulary")
     add("--processes", type=int, default=2, help="records cut at a time (default 2)")
+    add = _stage(stages, "join", "put prepared databases together, to learn from all of them at once")
+    add("parts", type=Path, nargs="+", help="prepared folders, each of another database")
+    add("--out", type=Path, required=True, help="folder to write; must not exist yet")
 
 
 def _train_stages(stages: Stages) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from model.bundle import Bundle, Manifest, read_bundle
+from training.data.dataset import databases
 from training.errors import TrainingError
 from training.running.loop import LOG
 from training.running.state import sources_of
@@ -105,7 +106,7 @@ def _made_of(manifest: Manifest, logs: dict[str, list[dict[str, Any]]]) -> list[
     path = " beside a convolutional path over the raw window" if paths else ""
     path += f" ({paths} of them, trained apart)" if paths > 1 else ""
     attention = "Cross-Pattern Attention" if model.get("cropa", True) else "full attention"
-    before = [source for source in sources_of(manifest) if source != data["source"]]
+    before = [source for source in sources_of(manifest) if source not in databases(data["source"])]
     began = f", having learned from {' and '.join(f'`{source}`' for source in before)} before" if before else ""
     waves = " A wave head in the same graph marks P, QRS and T in all 12 leads." if manifest.wave_leads else ""
     lines = [

@@ -199,7 +199,7 @@ def _share_weights(
 
 def build_manifest(config: Config, trained: Trained, prepared: PreparedSet, folder: Path, *, waves: bool) -> Manifest:
     """What is known of a bundle before it is calibrated and scored."""
-    learned_from = tuple(dict.fromkeys((*trained.sources, prepared.source)))
+    learned_from = tuple(dict.fromkeys((*trained.sources, *prepared.sources)))
     credit = [credits_of(source) for source in dict.fromkeys((*learned_from, *(["ludb"] if waves else [])))]
     data = {name: prepared.meta[name] for name in ("source", "data_sha256", "split_sha256", "records")}
     return Manifest(

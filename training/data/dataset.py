@@ -20,6 +20,7 @@ LABELS = "labels.npy"
 INDEX = "index.csv"
 DROPPED = "dropped.csv"
 META = "meta.json"
+JOINED = " + "
 INDEX_COLUMNS = (
     *("record", "source", "split", "patient", "age", "sex", "sampling_hz", "leads"),
     *("first_window", "windows", "sha256", "dead_leads"),
@@ -59,9 +60,9 @@ class PreparedSet:
     meta: dict[str, Any]
 
     @property
-    def source(self) -> str:
-        """The database that these are of."""
-        return str(self.meta.get("source", ""))
+    def sources(self) -> tuple[str, ...]:
+        """The databases that these are of; several in a folder that `join` wrote."""
+        return databases(str(self.meta.get("source", "")))
 
     @property
     def identity(self) -> str:
@@ -106,6 +107,11 @@ class PreparedSet:
             if key in self.keys:
                 labels[:, column] = self.labels[:, self.keys.index(key)]
         return labels
+
+
+def databases(source: str) -> tuple[str, ...]:
+    """The databases that a source names."""
+    return tuple(source.split(JOINED))
 
 
 def statement_of(key: str) -> Statement:

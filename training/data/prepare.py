@@ -51,8 +51,8 @@ def run(
         if not kept:
             raise TrainingError(f"{data}: none of {len(dropped)} records could be used")
         keys = _write_labels(folder / LABELS, [entry for entry, *_ in kept], catalogue.keys)
-        _write_csv(folder / INDEX, INDEX_COLUMNS, _index_rows(catalogue.name, kept))
-        _write_csv(folder / DROPPED, ("record", "split", "reason"), [(e.record, e.split, why) for e, why in dropped])
+        write_csv(folder / INDEX, INDEX_COLUMNS, _index_rows(catalogue.name, kept))
+        write_csv(folder / DROPPED, ("record", "split", "reason"), [(e.record, e.split, why) for e, why in dropped])
         meta = _meta(catalogue.name, spec, kept) | {"dropped": len(dropped), "keys": keys}
         (folder / META).write_text(json.dumps(meta, indent=2) + "\n")
     return {key: meta[key] for key in ("source", "records", "windows", "dropped", "splits", "sampling_hz")}
@@ -63,7 +63,7 @@ def _write_windows(path: Path, cuts: Iterable[tuple[Entry, Cut]], spec: InputSpe
     kept: Kept = []
     dropped: Dropped = []
     with path.open("wb") as file:
-        _write_header(file, 0, spec)
+        write_header(file, 0, spec)
         for entry, cut in cuts:
             if cut.reason:
                 dropped.append((entry, cut.reason))
@@ -71,11 +71,11 @@ def _write_windows(path: Path, cuts: Iterable[tuple[Entry, Cut]], spec: InputSpe
             file.write(cut.windows.astype("<f2").tobytes())
             kept.append((entry, replace(cut, windows=cut.windows[:0]), len(cut.windows)))
         file.seek(0)
-        _write_header(file, sum(windows for *_, windows in kept), spec)
+        write_header(file, sum(windows for *_, windows in kept), spec)
     return kept, dropped
 
 
-def _write_header(file: BinaryIO, windows: int, spec: InputSpec) -> None:
+def write_header(file: BinaryIO, windows: int, spec: InputSpec) -> None:
     """A .npy header; numpy leaves room for the first axis to grow, so that it can be written again in place."""
     shape = (windows, len(spec.leads), spec.samples)
     np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
@@ -114,7 +114,8 @@ def _meta(source: str, spec: InputSpec, kept: Kept) -> dict[str, Any]:
     }
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table with a header line."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)

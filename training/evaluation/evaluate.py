@@ -9,6 +9,7 @@ from typing import Any
 from model.bundle import Bundle, read_bundle, write_manifest
 from model.engine import OnnxEngine
 from training.config import Config, EvaluateConfig
+from training.data.dataset import databases
 from training.evaluation.figures import Answers, Figures, GroupFigures, answers_of, build_figures, one_of_superclasses
 from training.evaluation.plots import write_plots
 from training.evaluation.report import Report, write_table
@@ -51,7 +52,7 @@ def run(
 def _seen(bundle: Bundle) -> frozenset[str]:
     """The databases that weights and thresholds were fitted on."""
     manifest = bundle.manifest
-    return frozenset({*sources_of(manifest), manifest.metrics.get("calibration", {}).get("source")}) - {None}
+    return frozenset({*sources_of(manifest), *databases(manifest.metrics.get("calibration", {}).get("source", ""))})
 
 
 def _write(report: Report, settings: EvaluateConfig, out: Path) -> None:

@@ -158,7 +158,7 @@ class FinetuneTask:
 
     def _keep(self, figures: dict[str, float]) -> None:
         state = {"network": self.averaged.module.state_dict(), "keys": list(self.keys)}
-        sources = list(dict.fromkeys((*self.learned_from, self.data.source)))
+        sources = list(dict.fromkeys((*self.learned_from, *self.data.sources)))
         state |= {"config": asdict(self.config), "val": figures, "sources": sources}
         write_checkpoint(self.out / NETWORK, state)
 

@@ -93,7 +93,7 @@ class PretrainTask:
     def _keep(self) -> None:
         state = self.network.encoder.state_dict()
         write_checkpoint(
-            self.out / ENCODER, {"encoder": state, "probe_auroc": self.best, "sources": [self.data.source]}
+            self.out / ENCODER, {"encoder": state, "probe_auroc": self.best, "sources": list(self.data.sources)}
         )
 
 
