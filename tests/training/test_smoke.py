@@ -51,6 +51,7 @@ def _run(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, ob
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # the exporter of torch warns about itself
 def test_from_records_to_a_scored_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config, records, data = tmp_path / "small.toml", tmp_path / "records", tmp_path / "prepared"
     config.write_text(CONFIG)

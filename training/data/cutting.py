@@ -2,6 +2,7 @@
 
 import hashlib
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -79,11 +80,17 @@ def _run(jobs: list[Job], processes: int) -> Iterator[Cut]:
         yield from map(_cut_job, jobs)
         return
     # Spawned, not forked: a parent that has loaded torch or onnxruntime has threads, and a fork of those can hang.
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawned = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=spawned, initializer=_leave_interrupts) as pool:
         try:
             yield from pool.map(_cut_job, jobs, chunksize=32)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """What is typed at a terminal reaches every process; the first one answers it, in one line."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _cut_job(job: Job) -> Cut:

@@ -53,6 +53,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # the exporter of torch warns about itself
 def test_the_settings_of_the_wave_head_are_in_the_bundle(bundle: Bundle) -> None:
     recorded = bundle.manifest.training["config"]
     assert recorded["waves"] == asdict(TAUGHT.waves)
@@ -60,6 +61,7 @@ def test_the_settings_of_the_wave_head_are_in_the_bundle(bundle: Bundle) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")
 def test_the_settings_of_a_bundles_wave_head_go_with_it(bundle: Bundle, tmp_path: Path) -> None:
     data, start = bundle.folder.parent / "prepared", bundle.folder.parent / "network.pt"
     other = replace(CONFIG, waves=WavesConfig(epochs=1.0))
@@ -68,6 +70,7 @@ def test_the_settings_of_a_bundles_wave_head_go_with_it(bundle: Bundle, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")
 def test_all_databases_that_were_learned_from_are_named_and_thanked(bundle: Bundle) -> None:
     manifest = bundle.manifest
     assert manifest.data["learned_from"] == ["challenge", "ptbxl"]
