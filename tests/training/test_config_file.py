@@ -20,6 +20,7 @@ def test_the_sizes_that_ship() -> None:
         "nano": (128, 6, 4),
         "nano-further": (128, 6, 4),
         "nano-second": (128, 6, 4),
+        "nano-tokens": (128, 6, 4),
         "tiny": (192, 12, 3),
         "small": (384, 12, 6),
         "base": (768, 12, 16),
@@ -83,7 +84,7 @@ def test_an_unknown_configuration_names_those_that_ship() -> None:
     with pytest.raises(
         TrainingError,
         match=r"no configuration huge; give a \.toml file or one of "
-        "base, micro, nano, nano-further, nano-second, small, tiny",
+        "base, micro, nano, nano-further, nano-second, nano-tokens, small, tiny",
     ):
         read_config("huge")
 
