@@ -2,11 +2,30 @@
 
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from service.health import is_ready, main
 from service.settings import Settings
+
+
+@contextmanager
+def saying(words: bytes, listener: socket.socket) -> Iterator[None]:
+    """Something that says the same to whoever asks first, whatever it is asked."""
+
+    def answer() -> None:
+        caller, _ = listener.accept()
+        with caller:
+            caller.recv(1000)
+            caller.sendall(words)
+
+    listener.settimeout(60)
+    answering = threading.Thread(target=answer)
+    answering.start()
+    yield
+    answering.join()
 
 
 def test_settings_that_are_refused_are_said_in_one_line(
@@ -24,33 +43,12 @@ def test_a_service_is_asked_where_it_listens(host: str, asked: str) -> None:
     if ":" in asked and not socket.has_dualstack_ipv6():
         pytest.skip("this machine speaks no IPv6")
     family = socket.AF_INET6 if ":" in asked else socket.AF_INET
-    with socket.create_server((asked, 0), family=family) as listener:
-
-        def answer() -> None:
-            caller, _ = listener.accept()
-            with caller:
-                caller.recv(1000)
-                caller.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-
-        listener.settimeout(60)
-        answering = threading.Thread(target=answer)
-        answering.start()
+    well = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+    with socket.create_server((asked, 0), family=family) as listener, saying(well, listener):
         insecure = "i-accept-unauthenticated-access"
         assert is_ready(Settings(host=host, port=listener.getsockname()[1], insecure=insecure))
-        answering.join()
 
 
 def test_what_speaks_no_http_is_not_ready() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def babble() -> None:
-            caller, _ = listener.accept()
-            with caller:
-                caller.recv(1000)
-                caller.sendall(b"hello\r\n\r\n")
-
-        listener.settimeout(60)
-        speaking = threading.Thread(target=babble)
-        speaking.start()
+    with socket.create_server(("127.0.0.1", 0)) as listener, saying(b"hello\r\n\r\n", listener):
         assert not is_ready(Settings(port=listener.getsockname()[1]))
-        speaking.join()

@@ -21,6 +21,11 @@ def bearer(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
+def take_out_ward(path: Path) -> None:
+    """Leave a key out of the file."""
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if '"ward"' not in line))
+
+
 def let_in(guard: Guard, headers: dict[str, str], scope: Scope = "read") -> Caller:
     caller = asyncio.run(guard.identify(headers))
     caller.require(scope)
@@ -105,7 +110,7 @@ def test_a_key_that_is_taken_out_is_let_in_no_longer(
     path, secrets = keys
     guard = Guard(KeyRing(path))
     assert let_in(guard, bearer(secrets["ward"])).name == "ward"
-    path.write_text("\n".join(line for line in path.read_text().splitlines() if '"ward"' not in line))
+    take_out_ward(path)
     with pytest.raises(UnauthenticatedError):
         let_in(guard, bearer(secrets["ward"]))
     assert not guard.keys_lost
@@ -139,7 +144,7 @@ def test_a_file_that_could_not_be_read_is_read_again_though_it_has_not_changed(
     monkeypatch.setattr(api_keys, "LOOK_EVERY_S", 0.0)
     path, secrets = keys
     guard = Guard(KeyRing(path))
-    path.write_text("\n".join(line for line in path.read_text().splitlines() if '"ward"' not in line))
+    take_out_ward(path)
     with monkeypatch.context() as out_of_descriptors:
         out_of_descriptors.setattr(Path, "read_text", failing)
         assert let_in(guard, bearer(secrets["ward"])).name == "ward"
