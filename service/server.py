@@ -5,6 +5,7 @@ import resource
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -54,11 +55,14 @@ def build_config(app: FastAPI, settings: Settings, telemetry: Telemetry) -> uvic
         SettingsError: the files for TLS cannot be used.
     """
     tls = build_tls(settings)
+    if tls:
+        for part in tls.ends:
+            telemetry.expiry.watch(part, partial(tls.ends.get, part))
     return uvicorn.Config(
         app,
         http=timed(settings, telemetry),  # type: ignore[arg-type]  # called like a class
         ws="none",
-        ssl_context_factory=(lambda *_: tls) if tls else None,
+        ssl_context_factory=(lambda *_: tls.context) if tls else None,
         host=settings.host,
         port=settings.port,
         log_config=None,

@@ -63,6 +63,7 @@ class Serving:
         self._reloading = asyncio.Lock()
         self.telemetry.watch_ready(lambda: self.ready)
         self.telemetry.watch_part("api_keys", lambda: self.guard.keys_lost)
+        self.telemetry.expiry.watch("api_keys", lambda: self.guard.keys_end)
         self.telemetry.watch_part("audit", lambda: not self.writable)
         self.telemetry.watch_part("issuer", lambda: self.guard.issuer_lost)
         self.telemetry.watch_part("shadow", lambda: self._shadow_lost)

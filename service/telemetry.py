@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from model.bundle import Bundle
 from model.reader import Answer
 from model.signal.quality import Verdict
+from service.expiry import Expiry
 from service.memory import card_bytes, process_bytes
 from service.tracing import Tracing, current_trace_id, note_stage
 from service.turns import PRIORITIES, Priority
@@ -91,6 +92,8 @@ class Telemetry:
         )
         self.memory_bytes.labels("process").set_function(process_bytes)
         self.connections = Gauge("ecg_connections", "Connections of clients.", registry=registry)
+        self.expiry = Expiry()
+        registry.register(self.expiry)
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:

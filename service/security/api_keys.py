@@ -56,6 +56,11 @@ class KeyRing:
         self._looked_s = monotonic()
 
     @property
+    def end(self) -> datetime | None:
+        """When the first of the keys that are good comes to its end; None where none of them does."""
+        return min((key.expires for key in self._keys if key.expires and not _expired(key)), default=None)
+
+    @property
     def due(self) -> bool:
         """Whether the file should be looked at again."""
         return monotonic() - self._looked_s >= LOOK_EVERY_S

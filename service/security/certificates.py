@@ -2,12 +2,17 @@
 
 import asyncio
 import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import SettingsError
+from service.expiry import Expiring
 from service.security.callers import hashed_name
 from service.settings import Settings
 
@@ -36,7 +41,20 @@ def certificate_name(content: bytes) -> str:
     return hashed_name("certificate", subject or content.hex())
 
 
-def build_tls(settings: Settings) -> ssl.SSLContext | None:
+@dataclass(frozen=True)
+class Tls:
+    """What connections are opened with.
+
+    Attributes:
+        context: for the handshakes.
+        ends: when the first certificate of each file ends.
+    """
+
+    context: ssl.SSLContext
+    ends: Mapping[Expiring, datetime]
+
+
+def build_tls(settings: Settings) -> Tls | None:
     """TLS 1.2 and later with the settings' certificate, a client's demanded where they name a CA; None without one.
 
     Raises:
@@ -54,7 +72,18 @@ def build_tls(settings: Settings) -> ssl.SSLContext | None:
         raise _unusable("ECG_TLS_CERT, ECG_TLS_KEY", error) from None
     if settings.tls_client_ca:
         _demand_certificate(context, settings.tls_client_ca)
-    return context
+    return Tls(context, _ends({"tls_cert": settings.tls_cert, "tls_client_ca": settings.tls_client_ca}))
+
+
+def _ends(files: Mapping[Expiring, Path | None]) -> dict[Expiring, datetime]:
+    """When the first certificate of each PEM file ends; of what OpenSSL took and this library does not, nothing."""
+    found: dict[Expiring, datetime] = {}
+    for part, path in files.items():
+        with suppress(OSError, ValueError):
+            if path:
+                read = x509.load_pem_x509_certificates(path.read_bytes())
+                found[part] = min(one.not_valid_after_utc for one in read)
+    return found
 
 
 def _demand_certificate(context: ssl.SSLContext, authority: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 
 from service.errors import UnauthenticatedError
 from service.security.api_keys import KeyRing
@@ -37,6 +38,11 @@ class Guard:
         return self._keys is not None and self._keys.stale
 
     @property
+    def keys_end(self) -> datetime | None:
+        """When the first of the API keys ends; None where none does."""
+        return self._keys.end if self._keys else None
+
+    @property
     def issuer_lost(self) -> bool:
         """Whether the identity provider did not answer when it was asked last."""
         return self._tokens is not None and self._tokens.keys.stale
@@ -63,13 +69,13 @@ class Guard:
         return Caller(certificate, self._certified)
 
     async def _bearer(self, headers: Mapping[str, str]) -> Caller:
+        if self._keys is not None and self._keys.due:
+            await asyncio.to_thread(self._keys.look)
         presented = _presented(headers)
         if self._tokens and is_token(presented):
             return await self._tokens.require(presented)
         if self._keys is None:
             raise UnauthenticatedError("a bearer token of the identity provider is needed")
-        if self._keys.due:
-            await asyncio.to_thread(self._keys.look)
         return self._keys.require(presented)
 
 

@@ -110,9 +110,9 @@ def test_old_tls_and_plain_http_are_not_spoken(pki: Pki, bundle_folder: Path) ->
         assert send(url, old).status_code == 200
         with pytest.raises(httpx.TransportError):
             httpx.get(url.replace("https", "http"), timeout=PATIENCE_S)
-    context = build_tls(pki.settings(bundle_folder))
-    assert context
-    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    tls = build_tls(pki.settings(bundle_folder))
+    assert tls
+    assert tls.context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_where_there_are_keys_they_are_asked_for_besides(pki: Pki, bundle_folder: Path, tmp_path: Path) -> None:
