@@ -38,7 +38,7 @@ stress: $(DEV)/.installed ## twenty reloads and restarts, ten times the load, 30
 	STRESS_ECGS=30000 $(DEV)/bin/python -m pytest tests/stress/test_mixed.py
 
 fuzz: $(DEV)/.installed ## 100,000 bodies a decoder, guided by coverage, and thousands of requests by the OpenAPI description; minutes
-	for decoder in wfdb zip json raw; do $(DEV)/bin/python -m tests.fuzz $$decoder -runs=100000 || exit 1; done
+	for decoder in wfdb zip json raw upload batch; do $(DEV)/bin/python -m tests.fuzz $$decoder -runs=100000 || exit 1; done
 	SCHEMA_EXAMPLES=2000 $(DEV)/bin/python -m pytest tests/service/test_schema.py
 
 format: $(DEV)/.installed ## rewrite the sources as `check` wants them

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.fuzz.targets import TARGETS, hold
+from tests.fuzz.bounds import hold
+from tests.fuzz.targets import TARGETS
 
 BODIES = 300
 WORDS = (
@@ -38,6 +39,6 @@ def mutated(body: bytes, rng: np.random.Generator) -> bytes:
 def test_no_mutation_brings_a_decoder_down(name: str) -> None:
     target, rng = TARGETS[name], np.random.default_rng(0)
     for body in target.bodies:
-        hold(target, body)
+        hold(target.ecgs, body)
     for number in range(BODIES):
-        hold(target, mutated(target.bodies[number % len(target.bodies)], rng))
+        hold(target.ecgs, mutated(target.bodies[number % len(target.bodies)], rng))
