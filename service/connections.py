@@ -13,6 +13,9 @@ from typing import Any
 from starlette.types import Scope
 
 from service.crowd import Crowd
+from service.handshakes import Handshake
+from service.security.certificates import Tls
+from service.security.followed import Followed
 from service.settings import Settings
 from service.telemetry import Telemetry
 from service.wire import PlainProtocol
@@ -48,13 +51,17 @@ class TimedProtocol(PlainProtocol):
         settings: `body_timeout_s` is what a head may take, `batch_timeout_s` what is left of a body that was refused,
             `answer_timeout_s` how long nothing of an answer is taken.
         crowd: all connections.
+        arrived: is called when the connection is there, before it counts.
         given: of the server below.
     """
 
-    def __init__(self, *, settings: Settings, crowd: Crowd, **given: Any) -> None:
+    def __init__(
+        self, *, settings: Settings, crowd: Crowd, arrived: Callable[[], None] | None = None, **given: Any
+    ) -> None:
         super().__init__(**given)
         self._settings = settings
         self._crowd = crowd
+        self._arrived = arrived
         self._crowded = False
         self._taking = Taking()
         self._patience: asyncio.TimerHandle | None = None
@@ -65,6 +72,8 @@ class TimedProtocol(PlainProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first head."""
         super().connection_made(transport)
+        if self._arrived:
+            self._arrived()
         self._crowded = not self._crowd.enter(self)
         self.app_state = {**self.app_state, STATE: self._taking, CROWDED: self._crowded}
         self._wait(self._settings.body_timeout_s)
@@ -168,8 +177,13 @@ def is_crowded(scope: Scope) -> bool:
     return bool(scope.get("state", {}).get(CROWDED))
 
 
-def timed(settings: Settings, telemetry: Telemetry) -> Callable[..., asyncio.Protocol]:
-    """What makes the protocol of each connection."""
+def timed(
+    settings: Settings, telemetry: Telemetry, tls: Followed[Tls] | None = None
+) -> Callable[..., asyncio.Protocol]:
+    """What makes the protocol of each connection, which begins with a handshake where TLS is spoken."""
     crowd = Crowd(settings.most_connections)
     telemetry.watch_connections(crowd.__len__)
-    return partial(TimedProtocol, settings=settings, crowd=crowd, telemetry=telemetry)
+    build = partial(TimedProtocol, settings=settings, crowd=crowd, telemetry=telemetry)
+    if tls is None:
+        return build
+    return lambda **given: Handshake(partial(build, **given), tls=tls, crowd=crowd)

@@ -5,7 +5,7 @@ import resource
 import signal
 import socket
 import sys
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from service.app import create_app
 from service.connections import timed
 from service.errors import SettingsError
-from service.security.certificates import build_tls
+from service.security.certificates import follow_tls
 from service.serving import Serving
 from service.settings import OWN_DESCRIPTORS, Settings
 from service.telemetry import Telemetry, set_up_logs
@@ -54,15 +54,15 @@ def build_config(app: FastAPI, settings: Settings, telemetry: Telemetry) -> uvic
     Raises:
         SettingsError: the files for TLS cannot be used.
     """
-    tls = build_tls(settings)
+    tls = follow_tls(settings)
     if tls:
-        for part in tls.ends:
-            telemetry.expiry.watch(part, partial(tls.ends.get, part))
+        telemetry.watch_part("tls", lambda: tls.stale)
+        telemetry.expiry.watch("tls_cert", lambda: tls.content.ends.get("tls_cert"))
+        telemetry.expiry.watch("tls_client_ca", lambda: tls.content.ends.get("tls_client_ca"))
     return uvicorn.Config(
         app,
-        http=timed(settings, telemetry),  # type: ignore[arg-type]  # called like a class
+        http=timed(settings, telemetry, tls),  # type: ignore[arg-type]  # called like a class
         ws="none",
-        ssl_context_factory=(lambda *_: tls.context) if tls else None,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -90,6 +90,9 @@ class _Server(uvicorn.Server):
         gc.freeze()  # what is there now stays; to look through it again would stand still for a tenth of a second
         for line in _greeting(self._serving.settings, self.servers[0].sockets[0].getsockname()[1]):
             print(line, file=sys.stdout, flush=True)  # noqa: T201 - a person started this and reads it
+
+    def _log_started_message(self, listeners: Sequence[socket.SocketType]) -> None:
+        """Nothing: the greeting says it, and the server above knows of no TLS."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Runs inside a signal handler: sets flags and nothing else."""

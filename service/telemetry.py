@@ -21,7 +21,7 @@ from service.tracing import Tracing, current_trace_id, note_stage
 from service.turns import PRIORITIES, Priority
 
 Stage = Literal["decode", "preprocess", "queue", "inference", "postprocess"]
-Part = Literal["api_keys", "audit", "issuer", "shadow"]
+Part = Literal["api_keys", "audit", "issuer", "shadow", "tls"]
 
 SECONDS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5),

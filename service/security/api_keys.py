@@ -2,23 +2,17 @@
 
 import hmac
 import json
-import logging
 import secrets
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from time import monotonic
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import SettingsError, UnauthenticatedError
 from service.security.callers import Caller, Scope
-from service.telemetry import LOGGER
-
-LOOK_EVERY_S = 1.0
-"""How often the file is looked at, so that a key that is taken out of it is let in no longer than this."""
-
-_log = logging.getLogger(LOGGER)
+from service.security.followed import Followed
 
 
 class ApiKey(BaseModel):
@@ -33,54 +27,22 @@ class ApiKey(BaseModel):
 
 
 class KeyRing:
-    """The keys of a file, as it is now.
-
-    A file that is removed or damaged while the service runs changes nothing: the keys of before stay known, the log
-    says so, and so does a metric until it is mended. A key is revoked by taking its line out.
+    """The keys of a file, as it is now; a key is revoked by taking its line out.
 
     Args:
         path: of the file.
-
-    Attributes:
-        stale: whether the keys are those of a file that is not there or not whole any more.
 
     Raises:
         SettingsError: at the start the file must be whole.
     """
 
     def __init__(self, path: Path) -> None:
-        self.stale = False
-        self._path = path
-        self._seen = _state(path)
-        self._keys = read_keys(path)
-        self._looked_s = monotonic()
+        self.file = Followed("api_keys", [path], partial(read_keys, path))
 
     @property
     def end(self) -> datetime | None:
         """When the first of the keys that are good comes to its end; None where none of them does."""
-        return min((key.expires for key in self._keys if key.expires and not _expired(key)), default=None)
-
-    @property
-    def due(self) -> bool:
-        """Whether the file should be looked at again."""
-        return monotonic() - self._looked_s >= LOOK_EVERY_S
-
-    def look(self) -> None:
-        """Read the file where it has changed, or could not be read; touches the disk."""
-        self._looked_s = monotonic()
-        state = _state(self._path)
-        if state == self._seen and not self.stale:
-            return
-        try:
-            self._keys = read_keys(self._path)
-        except SettingsError as error:
-            if state != self._seen:
-                _log.error("keys of before stay known", extra={"fields": {"reason": error.detail}})
-            self._seen, self.stale = state, True
-            return
-        self._seen = state
-        _log.info("keys were read anew", extra={"fields": {"keys": len(self._keys)}})
-        self.stale = False
+        return min((key.expires for key in self.file.content if key.expires and not _expired(key)), default=None)
 
     def require(self, presented: str) -> Caller:
         """Whose key it is; every known one is compared, in constant time each.
@@ -89,7 +51,7 @@ class KeyRing:
             UnauthenticatedError: it is missing, unknown or expired.
         """
         digest = sha256(presented.encode()).hexdigest()
-        known = [key for key in self._keys if hmac.compare_digest(key.sha256, digest)]
+        known = [key for key in self.file.content if hmac.compare_digest(key.sha256, digest)]
         if not presented or not known or _expired(known[0]):
             raise UnauthenticatedError("an API key is needed: there was none, or one that is unknown or has expired")
         return Caller(known[0].id, known[0].scopes)
@@ -142,12 +104,3 @@ def _key(line: str, number: int) -> ApiKey:
 
 def _expired(key: ApiKey) -> bool:
     return key.expires is not None and key.expires <= datetime.now(UTC)
-
-
-def _state(path: Path) -> tuple[int, int, int] | None:
-    """What changes when the file does; None where it is gone. A mounted secret is a link, so it is followed."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
@@ -14,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.errors import SettingsError
 from service.expiry import Expiring
 from service.security.callers import hashed_name
+from service.security.followed import Followed
 from service.settings import Settings
 
 STATE = "certificate"
@@ -54,25 +56,39 @@ class Tls:
     ends: Mapping[Expiring, datetime]
 
 
-def build_tls(settings: Settings) -> Tls | None:
-    """TLS 1.2 and later with the settings' certificate, a client's demanded where they name a CA; None without one.
+def follow_tls(settings: Settings) -> Followed[Tls] | None:
+    """TLS as the settings' files have it now, renewed certificates included; None without a certificate.
+
+    A new context is made of files that changed, rather than the old one told: of one half that is new it would forget
+    the other half.
 
     Raises:
         SettingsError: a file cannot be read or used.
     """
     if settings.tls_cert is None or settings.tls_key is None:
         return None
+    certificate, key, authority = settings.tls_cert, settings.tls_key, settings.tls_client_ca
+    paths = [certificate, key, *([authority] if authority else [])]
+    return Followed("tls", paths, partial(build_tls, certificate, key, authority))
+
+
+def build_tls(certificate: Path, key: Path, authority: Path | None) -> Tls:
+    """TLS 1.2 and later with a certificate, a client's demanded where there is a CA for them.
+
+    Raises:
+        SettingsError: a file cannot be read or used.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
     try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
+        context.load_cert_chain(certificate, key, password="")
     except OSError as error:  # ssl.SSLError is one
         raise _unusable("ECG_TLS_CERT, ECG_TLS_KEY", error) from None
-    if settings.tls_client_ca:
-        _demand_certificate(context, settings.tls_client_ca)
-    return Tls(context, _ends({"tls_cert": settings.tls_cert, "tls_client_ca": settings.tls_client_ca}))
+    if authority:
+        _demand_certificate(context, authority)
+    return Tls(context, _ends({"tls_cert": certificate, "tls_client_ca": authority}))
 
 
 def _ends(files: Mapping[Expiring, Path | None]) -> dict[Expiring, datetime]:

@@ -35,7 +35,7 @@ class Guard:
     @property
     def keys_lost(self) -> bool:
         """Whether the API keys are those of a file that is gone or damaged."""
-        return self._keys is not None and self._keys.stale
+        return self._keys is not None and self._keys.file.stale
 
     @property
     def keys_end(self) -> datetime | None:
@@ -69,8 +69,8 @@ class Guard:
         return Caller(certificate, self._certified)
 
     async def _bearer(self, headers: Mapping[str, str]) -> Caller:
-        if self._keys is not None and self._keys.due:
-            await asyncio.to_thread(self._keys.look)
+        if self._keys is not None and self._keys.file.due:
+            await asyncio.to_thread(self._keys.file.look)
         presented = _presented(headers)
         if self._tokens and is_token(presented):
             return await self._tokens.require(presented)

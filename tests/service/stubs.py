@@ -105,7 +105,7 @@ def listening(app: FastAPI, settings: Settings | None = None) -> Iterator[str]:
     while not server.started and thread.is_alive():
         time.sleep(0.01)
     try:
-        scheme = "https" if config.is_ssl else "http"
+        scheme = "https" if asked.tls_cert else "http"
         yield f"{scheme}://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True

@@ -4,14 +4,10 @@ import hashlib
 import shutil
 import ssl
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-import trustme
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -23,53 +19,15 @@ from service.app import create_app
 from service.errors import SettingsError
 from service.health import is_ready
 from service.security import new_key
-from service.security.certificates import build_tls
+from service.security.certificates import follow_tls
 from service.settings import Settings
-from tests.service import bodies
+from tests.service.pki import Pki, secured, send
 from tests.service.stubs import PATIENCE_S, StubEngine, listening, no_waves
-
-
-class Pki:
-    """Two authorities, the service's certificate, and clients' of both."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ours, self.others = trustme.CA(), trustme.CA()
-        self.client = self.ours.issue_cert(common_name="Jane Doe", organization_name="Ward 7")
-        self.stranger = self.others.issue_cert(common_name="Jane Doe", organization_name="Ward 7")
-        server = self.ours.issue_cert("127.0.0.1", "localhost")
-        self.ca, self.cert, self.key = folder / "ca.pem", folder / "cert.pem", folder / "key.pem"
-        self.ours.cert_pem.write_to_path(self.ca)
-        server.private_key_pem.write_to_path(self.key)
-        for pem in server.cert_chain_pems:
-            pem.write_to_path(self.cert, append=True)
-
-    def settings(self, bundle: Path, **changes: Any) -> Settings:
-        asked = {"bundle": bundle, "tls_cert": self.cert, "tls_key": self.key, "tls_client_ca": self.ca}
-        return Settings(**(asked | changes))
-
-    def as_client(self, certificate: trustme.LeafCert | None) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        self.ours.configure_trust(context)
-        if certificate:
-            certificate.configure_cert(context)
-        return context
 
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     return Pki(tmp_path_factory.mktemp("pki"))
-
-
-@contextmanager
-def secured(settings: Settings) -> Iterator[str]:
-    """The https address of a service."""
-    with listening(create_app(settings, StubEngine(), no_waves), settings) as url:
-        yield url
-
-
-def send(url: str, context: ssl.SSLContext, **request: Any) -> httpx.Response:
-    with httpx.Client(base_url=url, verify=context, timeout=PATIENCE_S) as client:
-        return client.post("/v1/ecgs?include=findings", **bodies.lists(), **request)
 
 
 def test_the_bearer_of_a_certificate_is_let_in_and_known_without_a_name(
@@ -110,9 +68,9 @@ def test_old_tls_and_plain_http_are_not_spoken(pki: Pki, bundle_folder: Path) ->
         assert send(url, old).status_code == 200
         with pytest.raises(httpx.TransportError):
             httpx.get(url.replace("https", "http"), timeout=PATIENCE_S)
-    tls = build_tls(pki.settings(bundle_folder))
+    tls = follow_tls(pki.settings(bundle_folder))
     assert tls
-    assert tls.context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert tls.content.context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_where_there_are_keys_they_are_asked_for_besides(pki: Pki, bundle_folder: Path, tmp_path: Path) -> None:
@@ -173,7 +131,7 @@ def test_half_of_it_is_refused(pki: Pki, bundle_folder: Path, tmp_path: Path) ->
     for name in ("tls_cert", "tls_key", "tls_client_ca"):
         for path in (tmp_path / "empty", tmp_path / "absent", tmp_path):
             with pytest.raises(SettingsError, match="ECG_TLS_") as refused:
-                build_tls(pki.settings(bundle_folder, **{name: path}))
+                follow_tls(pki.settings(bundle_folder, **{name: path}))
             assert "\n" not in refused.value.detail
 
 
@@ -182,4 +140,4 @@ def test_a_key_with_a_password_is_refused_rather_than_asked_for(pki: Pki, bundle
     locked = tmp_path / "locked.pem"
     locked.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password")))
     with pytest.raises(SettingsError, match="ECG_TLS_KEY"):
-        build_tls(pki.settings(bundle_folder, tls_key=locked))
+        follow_tls(pki.settings(bundle_folder, tls_key=locked))

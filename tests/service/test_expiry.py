@@ -11,7 +11,7 @@ import trustme
 from prometheus_client import generate_latest
 
 from service.app import create_app
-from service.security import api_keys, build_guard, new_key
+from service.security import build_guard, followed, new_key
 from service.server import build_config
 from service.settings import Settings
 from service.telemetry import Telemetry
@@ -67,7 +67,7 @@ def test_without_keys_and_tls_nothing_ends(bundle_folder: Path) -> None:
 def test_a_file_of_keys_that_changes_is_followed_whoever_asks(
     tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
-    monkeypatch.setattr(api_keys, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(followed, "LOOK_EVERY_S", 0.0)
     path = tmp_path / "keys"
     key = write_keys(path, None, 5)
     guard = build_guard(Settings(api_keys=path, oidc_issuer=provider.url, oidc_audience=AUDIENCE))

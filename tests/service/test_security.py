@@ -11,7 +11,7 @@ import pytest
 
 from service.app import create_app
 from service.errors import ForbiddenError, SettingsError, UnauthenticatedError
-from service.security import ANYONE, Caller, Guard, KeyRing, Scope, api_keys, new_key, read_keys
+from service.security import ANYONE, Caller, Guard, KeyRing, Scope, followed, new_key, read_keys
 from service.settings import Settings
 from tests.service import bodies
 from tests.service.stubs import PATIENCE_S, StubEngine, listening, no_waves
@@ -106,7 +106,7 @@ def test_every_route_but_health_asks_for_its_scope(keys: tuple[Path, dict[str, s
 def test_a_key_that_is_taken_out_is_let_in_no_longer(
     keys: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_keys, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(followed, "LOOK_EVERY_S", 0.0)
     path, secrets = keys
     guard = Guard(KeyRing(path))
     assert let_in(guard, bearer(secrets["ward"])).name == "ward"
@@ -120,7 +120,7 @@ def test_a_key_that_is_taken_out_is_let_in_no_longer(
 def test_a_file_that_is_lost_leaves_the_keys_of_before(
     keys: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
-    monkeypatch.setattr(api_keys, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(followed, "LOOK_EVERY_S", 0.0)
     path, secrets = keys
     guard, whole = Guard(KeyRing(path)), path.read_text()
     path.unlink()
@@ -141,7 +141,7 @@ def test_a_file_that_is_lost_leaves_the_keys_of_before(
 def test_a_file_that_could_not_be_read_is_read_again_though_it_has_not_changed(
     keys: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_keys, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(followed, "LOOK_EVERY_S", 0.0)
     path, secrets = keys
     guard = Guard(KeyRing(path))
     take_out_ward(path)
