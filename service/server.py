@@ -18,7 +18,7 @@ from service.connections import timed
 from service.errors import SettingsError
 from service.security.certificates import follow_tls
 from service.serving import Serving
-from service.settings import OWN_DESCRIPTORS, Settings
+from service.settings import OWN_DESCRIPTORS, Settings, names_in
 from service.telemetry import Telemetry, set_up_logs
 
 KEEP_ALIVE_S = 75  # longer than the 60 s that balancers keep an idle connection, so that they close first
@@ -67,6 +67,8 @@ def build_config(app: FastAPI, settings: Settings, telemetry: Telemetry) -> uvic
         port=settings.port,
         log_config=None,
         access_log=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(names_in(settings.trusted_proxies)),
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),

@@ -4,6 +4,7 @@ import os
 import resource
 from collections.abc import Mapping
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -129,6 +130,9 @@ class Settings(BaseSettings):
     caller_rate: NotNegative = 0.0
     """Most ECGs of one caller a minute, further ones get a 429 and those of a batch wait; 0 takes any number."""
 
+    trusted_proxies: str = ""
+    """Comma list of addresses or networks of proxies whose X-Forwarded-For tells callers without a key apart."""
+
     body_mib: Positive = 32.0
     """Largest body of one ECG."""
 
@@ -223,6 +227,15 @@ class Settings(BaseSettings):
             raise ValueError("ECG_OIDC_ISSUER must be an https URL; http is for loopback alone")
         if not self.token_algorithms or not TOKEN_ALGORITHMS.issuperset(self.token_algorithms):
             raise ValueError(f"ECG_OIDC_ALGORITHMS must be some of {', '.join(sorted(TOKEN_ALGORITHMS))}")
+        return self
+
+    @model_validator(mode="after")
+    def _require_addresses(self) -> Self:
+        for proxy in names_in(self.trusted_proxies):
+            try:
+                ip_network(proxy)
+            except ValueError:
+                raise ValueError(f"ECG_TRUSTED_PROXIES: {proxy} is no address and no network") from None
         return self
 
     @property

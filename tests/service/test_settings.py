@@ -46,6 +46,9 @@ def test_a_misspelt_name_is_refused_in_one_line(name: str) -> None:
         ("ECG_BODY_MIB", "0"),
         ("ECG_WORKERS", "-1"),
         ("ECG_QUEUE_AGE_S", "nan"),
+        ("ECG_TRUSTED_PROXIES", "*"),
+        ("ECG_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("ECG_TRUSTED_PROXIES", "127.0.0.1, proxy"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
