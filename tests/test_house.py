@@ -14,6 +14,7 @@ from typing import Any
 import onnx
 import onnx.parser
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -193,6 +194,25 @@ def test_every_base_dependency_is_imported_by_what_serves() -> None:
     }
     base = {re.split(r"[\[=]", name)[0] for name in PROJECT["project"]["dependencies"] if "sys_platform" not in name}
     assert base - used == NOT_IMPORTED
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "wanted"),
+    [
+        ("linux", "x86_64", "onnxruntime-gpu"),
+        ("linux", "aarch64", "onnxruntime"),
+        ("darwin", "arm64", "onnxruntime"),
+    ],
+)
+def test_every_machine_gets_one_onnxruntime(system: str, machine: str, wanted: str) -> None:
+    asked = [Requirement(line) for line in PROJECT["project"]["dependencies"] if line.startswith("onnxruntime")]
+    there = {"sys_platform": system, "platform_machine": machine}
+    assert [one.name for one in asked if one.marker is None or one.marker.evaluate(there)] == [wanted]
+
+
+def test_no_requirement_is_for_a_system_that_lacks_what_the_service_asks_of_it() -> None:
+    lists = [PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"].values()]
+    assert [line for one in lists for line in one if "win32" in line] == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
