@@ -122,17 +122,19 @@ class Batch:
         self._limits.require_members(len(named))
         if not all(one in members for one in named):
             raise MalformedRecordError("a signal file that the header names is not there")
+        self._require_room(sum(members[one].file_size for one in (path, *named)), "a record")
         files = {path.name: content} | {one.name: self._unpacked(archive, members[one]) for one in named}
         return self._job(b"".join(files.values()), lambda _: decode_files(files, self._limits))
 
     def _unpacked(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-        if member.file_size > self._limits.unpacked_bytes:
-            raise TooLargeError(
-                f"a file unpacks to {member.file_size} bytes, wanted at most {self._limits.unpacked_bytes}"
-            )
+        self._require_room(member.file_size, "a file")
         if member.compress_type not in _METHODS:
             raise MalformedArchiveError("a file of the archive uses a compression other than deflate")
         return archive.read(member)
+
+    def _require_room(self, size: int, what: str) -> None:
+        if size > self._limits.unpacked_bytes:
+            raise TooLargeError(f"{what} unpacks to {size} bytes, wanted at most {self._limits.unpacked_bytes:.0f}")
 
 
 def _left_over(

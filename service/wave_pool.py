@@ -39,14 +39,22 @@ class WavePool:
     Args:
         processes: how many.
         timeout_s: longest wait for a process, and longest delineation.
+
+    Raises:
+        DelineationError: the system has no room for so many; none is left behind.
     """
 
     def __init__(self, *, processes: int, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._free: queue.Queue[_Worker] = queue.Queue()
-        self._workers = [_Worker() for _ in range(processes)]
-        for worker in self._workers:
-            self._free.put(worker)
+        self._workers: list[_Worker] = []
+        try:
+            for _ in range(processes):
+                self._workers.append(_Worker())
+                self._free.put(self._workers[-1])
+        except OSError as error:
+            self.close()
+            raise DelineationError(f"no process for delineation could be started: {type(error).__name__}") from None
 
     @property
     def processes(self) -> tuple[int, ...]:
@@ -114,10 +122,13 @@ class _Worker:
     def _replace(self, reason: str) -> None:
         if self._ended:
             return
-        _log.warning("a process for delineation was replaced: %s", reason)
         self._kill()
-        self._pipe, self._process = _spawned()
         self._warm = False
+        try:
+            self._pipe, self._process = _spawned()
+        except OSError as error:  # the next ECG tries again
+            reason = f"{reason}; no other could be started: {type(error).__name__}"
+        _log.warning("a process for delineation was replaced: %s", reason)
 
     def _kill(self) -> None:
         self._process.kill()

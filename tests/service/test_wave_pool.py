@@ -1,9 +1,12 @@
 """Processes that delineate: as the classical delineator does, and replaced when they die or hang."""
 
+import multiprocessing
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -34,6 +37,25 @@ def prepared(repeats: int = 2) -> Prepared:
     signal_mv = np.tile(np.stack(list(leads.values())), (1, repeats)).astype(np.float32)
     recording = Recording(signal_mv, examples.SAMPLING_HZ, tuple(leads))
     return Prepared(recording, Quality("good"), Windows(np.zeros((1, 8, 2500), np.float32), (0.0,), 0.0, (), 250))
+
+
+@contextmanager
+def descriptors(left: int) -> Iterator[None]:
+    """This process may open so many more files, and no more."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 64, limits[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(taken[0]))
+        for _ in range(left):
+            os.close(taken.pop())
+        yield
+    finally:
+        for one in taken:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def process_of(pool: WavePool) -> int:
@@ -67,5 +89,28 @@ def test_a_process_that_hangs_is_replaced_in_time() -> None:
             pool.delineate(prepared(), OUTPUTS)
         assert time.monotonic() - began_s < 20
         assert process_of(pool) != hung
+    finally:
+        pool.close()
+
+
+def test_without_descriptors_for_all_processes_none_is_left_behind() -> None:
+    before = multiprocessing.active_children()
+    with descriptors(9), pytest.raises(DelineationError):
+        WavePool(processes=8, timeout_s=1)
+    assert multiprocessing.active_children() == before
+    WavePool(processes=1, timeout_s=1).close()
+
+
+def test_a_process_that_cannot_be_replaced_for_want_of_descriptors_is_replaced_later() -> None:
+    pool = WavePool(processes=1, timeout_s=60)
+    try:
+        lost = process_of(pool)
+        os.kill(lost, signal.SIGKILL)
+        with descriptors(1), pytest.raises(DelineationError):
+            pool.delineate(prepared(), OUTPUTS)
+        assert process_of(pool) == lost
+        with pytest.raises(DelineationError):
+            pool.delineate(prepared(), OUTPUTS)
+        assert process_of(pool) != lost
     finally:
         pool.close()
