@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fcntl import ioctl
 from functools import partial
-from termios import TIOCOUTQ
+from termios import FIONREAD, TIOCOUTQ
 from typing import Any
 
 from starlette.types import Scope
@@ -77,6 +77,10 @@ class TimedProtocol(PlainProtocol):
         self._crowded = not self._crowd.enter(self)
         self.app_state = {**self.app_state, STATE: self._taking, CROWDED: self._crowded}
         self._wait(self._settings.body_timeout_s)
+
+    def is_asking(self) -> bool:
+        """Whether the system has something from the client that was not read yet: a head, as a rule."""
+        return not self.transport.is_closing() and _kept_bytes(self.transport, FIONREAD) > 0
 
     def let_go(self) -> None:
         """End the connection, at once."""
@@ -160,10 +164,15 @@ class TimedProtocol(PlainProtocol):
 
 def _untaken_bytes(transport: asyncio.Transport) -> int:
     """What the client has not taken, here and in the system, which keeps megabytes and asks for more in bursts."""
+    return transport.get_write_buffer_size() + _kept_bytes(transport, TIOCOUTQ)
+
+
+def _kept_bytes(transport: asyncio.Transport, which: int) -> int:
+    """What the system keeps for a connection, to be read (FIONREAD) or taken (TIOCOUTQ)."""
     kept = bytearray(4)
     with suppress(OSError):  # a system that does not tell
-        ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, kept)
-    return transport.get_write_buffer_size() + int.from_bytes(kept, sys.byteorder)
+        ioctl(transport.get_extra_info("socket").fileno(), which, kept)
+    return int.from_bytes(kept, sys.byteorder)
 
 
 def taking_of(scope: Scope) -> Taking:

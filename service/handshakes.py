@@ -47,6 +47,10 @@ class Handshake(asyncio.Protocol):
         self._opening.add_done_callback(partial(self._end, accepted))
         self._crowd.enter(self)
 
+    def is_asking(self) -> bool:
+        """Never: what comes is TLS's own."""
+        return False
+
     def let_go(self) -> None:
         """End it, at once."""
         if self._opening:

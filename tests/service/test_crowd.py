@@ -23,6 +23,10 @@ class Guest:
 
     name: str
     gone: list[str] = field(default_factory=list)
+    asking: bool = False
+
+    def is_asking(self) -> bool:
+        return self.asking
 
     def let_go(self) -> None:
         self.gone.append(self.name)
@@ -46,6 +50,19 @@ def test_who_is_owed_nothing_for_longest_makes_room() -> None:
     assert crowd.enter(more[2])
     assert gone == ["2", "0", "3"]
     assert len(crowd) == 3
+
+
+def test_who_is_asking_is_passed_over_and_not_for_ever() -> None:
+    crowd = Crowd(2)
+    (first, second, *more), gone = guests(5)
+    first.asking = True
+    assert all(crowd.enter(one) for one in (first, second, more[0]))
+    assert gone == ["1"]
+    more[0].asking = True
+    assert not crowd.enter(more[1])
+    first.asking = more[0].asking = False
+    assert crowd.enter(more[2]) is False
+    assert gone == ["1", "0"]
 
 
 def test_where_all_are_owed_an_answer_there_is_no_room_but_for_probes() -> None:
