@@ -14,7 +14,7 @@ from tests.stress.client import request_bytes
 
 Array = npt.NDArray[np.float64]
 
-ECGS = "/v1/ecgs"
+ECGS, BATCH = "/v1/ecgs", "/v1/ecgs/batch"
 LEADS = tuple(examples.simulated_mv())
 _BASE_MV = np.stack(list(examples.simulated_mv().values()))
 _QUERY = {name: value for name, value in examples.raw_query().items() if name not in {"dtype", "gain"}}
@@ -72,6 +72,29 @@ def wfdb_zip(number: int, **query: str) -> bytes:
         for name, content in _wfdb(number).items():
             archive.writestr(name, content)
     return request_bytes(ECGS, packed.getvalue(), "application/zip", **query)
+
+
+def lines(numbers: range, *, skip: int) -> bytes:
+    """A batch of ECGs, a line each; an empty object in the place of those that `skip` divides."""
+    body = b"\n".join(b"{}" if one % skip == 0 else json_line(one) for one in numbers)
+    return request_bytes(BATCH, body, "application/x-ndjson", include="embedding")
+
+
+def archive(numbers: range, *, skip: int) -> bytes:
+    """The same as a .zip of WFDB records and JSON files, each record in a folder of its own."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for one in numbers:
+            files = _wfdb(one) if one % 2 else {"signed.json": json_line(one)}
+            for name, content in ({"signed.json": b"{}"} if one % skip == 0 else files).items():
+                archive.writestr(f"{one}/{name}", content)
+    return request_bytes(BATCH, packed.getvalue(), "application/zip", include="embedding")
+
+
+def keyed(request: bytes, number: int) -> bytes:
+    """A request that may be sent again."""
+    head, end, body = request.partition(b"\r\n\r\n")
+    return head + b"\r\nidempotency-key: ecg-%d" % number + end + body
 
 
 FORMATS: tuple[Callable[..., bytes], ...] = (raw_float32, raw_int16, json_base64, json_lists, wfdb_parts, wfdb_zip)
