@@ -21,6 +21,7 @@ from model.files import Limits, decode_body, decode_files
 from model.files.archive import is_clutter
 from model.files.wfdb_files import HEADER_SUFFIX, is_signal_file
 from model.files.wfdb_header import MAX_HEADER_BYTES, parse_header
+from model.signal.recording import Recording
 from service.pipeline import Job
 from service.uploads import Decoder
 
@@ -124,7 +125,7 @@ class Batch:
             raise MalformedRecordError("a signal file that the header names is not there")
         self._require_room(sum(members[one].file_size for one in (path, *named)), "a record")
         files = {path.name: content} | {one.name: self._unpacked(archive, members[one]) for one in named}
-        return self._job(b"".join(files.values()), lambda _: decode_files(files, self._limits))
+        return self._job(b"".join(files.values()), partial(_decode_files, files=files, limits=self._limits))
 
     def _unpacked(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         self._require_room(member.file_size, "a file")
@@ -135,6 +136,11 @@ class Batch:
     def _require_room(self, size: int, what: str) -> None:
         if size > self._limits.unpacked_bytes:
             raise TooLargeError(f"{what} unpacks to {size} bytes, wanted at most {self._limits.unpacked_bytes:.0f}")
+
+
+def _decode_files(_: bytes, *, files: dict[str, bytes], limits: Limits) -> Recording:
+    """The recording in unpacked files; a decoder of their joined bytes, which are for the hash alone."""
+    return decode_files(files, limits)
 
 
 def _left_over(

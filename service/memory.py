@@ -1,7 +1,9 @@
-"""How much memory is in use, by the process and on its card."""
+"""How much memory is in use, by the service's processes and on its card."""
 
 import os
 import resource
+from collections.abc import Iterable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +16,15 @@ def process_bytes() -> float:
         return float(_PAGES.read_text().split()[1]) * resource.getpagesize()
     except OSError:
         return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
+
+
+def processes_bytes(pids: Iterable[int]) -> float:
+    """Resident memory of other processes, what they share counted for each; what has ended holds none."""
+    pages = 0
+    for pid in pids:
+        with suppress(OSError):
+            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return float(pages) * resource.getpagesize()
 
 
 def card_bytes() -> float:

@@ -3,24 +3,19 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 
 from model.engine import Outputs
-from model.reader import NEED_WAVES, Answer, Part, Prepared, Reader
-from model.reading.measurements import MEASUREMENTS, Measurement
+from model.reader import Part, Prepared
 from model.reading.waves import Waves
-from model.signal.recording import Recording
 from service.batching import Batcher, BatchRun
-from service.schemas import answer_json, model_wire
+from service.reading import Asked, Decode, Reading
 from service.second_opinion import SecondOpinion
 from service.telemetry import Telemetry
 from service.threads import Pool, Threads
 from service.tracing import note_stage
 from service.turns import Claim
-from service.wave_pool import DelineationError
-
-NOT_DELINEATED_WARNING = "The waves could not be delineated; nothing was measured."
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ class Job:
     """
 
     body: bytes
-    decode: Callable[[bytes], Recording]
+    decode: Decode
     parts: frozenset[Part]
     request_id: str
     claim: Claim
@@ -82,7 +77,7 @@ class Pipeline:
     """Answers ECGs with one bundle; a new bundle gets a new pipeline.
 
     Args:
-        reader: the bundle and its engine.
+        reading: does what an ECG needs besides the network.
         batcher: the queue in front of that engine.
         workers: threads.
         telemetry: is told of stages, verdicts and findings.
@@ -92,7 +87,7 @@ class Pipeline:
 
     def __init__(
         self,
-        reader: Reader,
+        reading: Reading,
         batcher: Batcher,
         workers: Workers,
         telemetry: Telemetry,
@@ -100,13 +95,13 @@ class Pipeline:
         aside: Callable[[Prepared, Outputs], None] | None = None,
         second: SecondOpinion | None = None,
     ) -> None:
-        self.reader = reader
+        self.reader = reading.reader
+        self.reading = reading
         self.batcher = batcher
         self._workers = workers
         self._telemetry = telemetry
         self._aside = aside
         self._second = second
-        self._model = model_wire(reader.bundle, reader.engine)
         self._callers = 0
         self._left = asyncio.Event()
 
@@ -128,6 +123,7 @@ class Pipeline:
                     self._left.clear()
                     await self._left.wait()
         await self.batcher.close(timeout_s)
+        await asyncio.to_thread(self.reading.close)
 
     async def answer(self, job: Job) -> Answered:
         """The answer to one ECG.
@@ -136,7 +132,7 @@ class Pipeline:
             EcgError: of the decoder, of `Reader.prepare`, of the queue or of the engine.
         """
         self.batcher.require(job.claim)  # nothing is decoded that would be refused right after
-        prepared = await self._workers.decode.run(job.claim, self._prepare, job)
+        prepared = await self._workers.decode.run(job.claim, self.reading.prepare, job.decode, job.body)
         outputs = await self.batcher.run(prepared.windows.signal_mv, job.claim)
         classical = await self._second_opinion(job, prepared)
         answered = await self._workers.answer.run(job.claim, self._render, job, prepared, outputs, classical)
@@ -150,38 +146,12 @@ class Pipeline:
             return None
         return await self._second.waves(prepared)
 
-    def _prepare(self, job: Job) -> Prepared:
-        with self._telemetry.stage("decode"):
-            recording = job.decode(job.body)
-        with self._telemetry.stage("preprocess"):
-            return self.reader.prepare(recording)
-
     def _render(self, job: Job, prepared: Prepared, outputs: Outputs, classical: Waves | None) -> Answered:
-        with self._telemetry.stage("postprocess"):
-            answer = self._read(prepared, outputs, job.parts, classical)
-            body_sha256 = sha256(job.body).hexdigest()
-            body = answer_json(answer, job.parts, request_id=job.request_id, body_sha256=body_sha256, model=self._model)
-        self._telemetry.count_answer(answer)
-        return Answered(body, body_sha256, self._model["sha256"])
-
-    def _read(self, prepared: Prepared, outputs: Outputs, parts: frozenset[Part], classical: Waves | None) -> Answer:
-        """The reader's answer; where the waves cannot be had, the rest of it, and the reason."""
-        try:
-            return self.reader.answer(prepared, outputs, parts, classical=classical)
-        except DelineationError:
-            return _without_waves(self.reader.answer(prepared, outputs, parts - NEED_WAVES), parts)
-
-
-def _without_waves(answer: Answer, parts: frozenset[Part]) -> Answer:
-    absent = {name: Measurement(None, absent="not_delineated") for name in MEASUREMENTS}
-    measured = "measurements" in parts
-    return replace(
-        answer,
-        waves={} if "waves" in parts else None,
-        measurements=absent if measured else None,
-        lead_measurements={} if measured else None,
-        warnings=(*answer.warnings, NOT_DELINEATED_WARNING),
-    )
+        body_sha256 = sha256(job.body).hexdigest()
+        asked = Asked(prepared, outputs, classical, job.parts, job.request_id, body_sha256)
+        rendered = self.reading.render(asked)
+        self._telemetry.count_answer(rendered.verdict, rendered.present)
+        return Answered(rendered.json, body_sha256, self.reader.bundle.sha256)
 
 
 def observe_batches(telemetry: Telemetry) -> Callable[[BatchRun], None]:

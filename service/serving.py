@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, asynccontextmanager
 
 from model.bundle import Bundle, read_bundle
 from model.engine import Engine
+from model.errors import EngineError
 from model.files import Limits
 from model.reader import Delineator, Reader, delineate_by_network
 from service.admission import Admission
@@ -15,6 +16,9 @@ from service.errors import NotReadyError
 from service.idempotency import Answers
 from service.loading import CARD_WINDOWS, load_model
 from service.pipeline import Pipeline, Workers, observe_batches
+from service.readers import Readers
+from service.reading import Reading, ReadingHere
+from service.schemas import model_wire
 from service.second_opinion import SecondOpinion
 from service.security import build_guard
 from service.settings import MEBIBYTE, Settings, default_bundle, usable_cores
@@ -123,13 +127,15 @@ class Serving:
         bundle, engine = self._loaded
         self._loaded = None
         limits = batch_limits(self.settings, engine.device)
-        self._workers = build_workers(lanes=limits.lanes, answers=(self.settings.wave_workers or usable_cores()) + 1)
+        threads = max(usable_cores(), readers(self.settings, engine.device))
+        self._workers = build_workers(limits.lanes, threads, answers=(self.settings.wave_workers or threads) + 1)
         delineate, self._shadow, _ = await asyncio.gather(
             asyncio.to_thread(self._delineator, bundle),
             asyncio.to_thread(self._open_shadow, bundle),
             asyncio.to_thread(require_sound, engine, bundle, largest=limits.windows),
         )
-        self._pipeline = self._open(Reader(bundle, engine, delineate), limits, self._workers)
+        reading = await asyncio.to_thread(self._reading, Reader(bundle, engine, delineate))
+        self._pipeline = self._open(reading, limits, self._workers)
         self._batch_turns = Turns(self.at_once, self.settings.queue_age_s)
 
     async def reload(self) -> Pipeline:
@@ -147,10 +153,12 @@ class Serving:
             limits = batch_limits(self.settings, engine.device)
             await asyncio.to_thread(require_sound, engine, bundle, largest=limits.windows)
             delineate = await asyncio.to_thread(self._delineator, bundle)
+            reading = await asyncio.to_thread(self._reading, Reader(bundle, engine, delineate))
             shadow, self._shadow = self._shadow, await asyncio.to_thread(self._open_shadow, bundle)
             if workers is None or self.draining:
+                await asyncio.to_thread(reading.close)
                 raise NotReadyError("the service is stopping")
-            self._pipeline = after = self._open(Reader(bundle, engine, delineate), limits, workers)
+            self._pipeline = after = self._open(reading, limits, workers)
             await before.close(self.settings.drain_s)
             if shadow:
                 await asyncio.to_thread(shadow.close)
@@ -161,14 +169,30 @@ class Serving:
         folder = self.settings.bundle or default_bundle()
         return (read_bundle(folder), self._engine) if self._engine else load_model(self.settings, folder)
 
-    def _open(self, reader: Reader, limits: BatchLimits, workers: Workers) -> Pipeline:
+    def _open(self, reading: Reading, limits: BatchLimits, workers: Workers) -> Pipeline:
+        reader = reading.reader
         batcher = Batcher(reader.engine, workers.engine, limits, observe_batches(self.telemetry))
         batcher.start()
         self.telemetry.watch_queue(batcher.depth, batcher.age_s)
         self.telemetry.show_model(reader.bundle, variant=reader.engine.variant, device=reader.engine.device)
         aside = self._shadow.offer if self._shadow else None
         second = self._second if reader.bundle.manifest.wave_leads else None
-        return Pipeline(reader, batcher, workers, self.telemetry, aside=aside, second=second)
+        return Pipeline(reading, batcher, workers, self.telemetry, aside=aside, second=second)
+
+    def _reading(self, reader: Reader) -> Reading:
+        """Processes that read, warm, where they are wanted and the network delineates; otherwise this process."""
+        model = model_wire(reader.bundle, reader.engine)
+        processes = readers(self.settings, reader.engine.device)
+        if not processes or self._delineate or not reader.bundle.manifest.wave_leads:
+            return ReadingHere(reader, model, self.telemetry.stage)
+        reading = Readers(reader, model, self.telemetry.note, processes=processes)
+        try:
+            reading.warm()
+        except EngineError:
+            reading.close()
+            raise
+        self.telemetry.watch_readers(lambda: reading.pids)
+        return reading
 
     def _open_shadow(self, live: Bundle) -> Shadow | None:
         """The second bundle, where the settings name one."""
@@ -227,10 +251,21 @@ def batch_limits(settings: Settings, device: str) -> BatchLimits:
     )
 
 
-def build_workers(*, lanes: int, answers: int) -> Workers:
+def readers(settings: Settings, device: str) -> int:
+    """Processes that read: as many as the network needs on all other cores, and none where threads of this one do.
+
+    Beside 50 ms of network an ECG takes the interpreter for 5 to 15 ms: one process keeps up with three cores.
+    """
+    if settings.readers:
+        return settings.readers
+    cores = usable_cores()
+    return cores // 4 if device == "cpu" else max(0, cores - 2)
+
+
+def build_workers(lanes: int, decoders: int, *, answers: int) -> Workers:
     """Threads for every stage."""
     return Workers(
-        decode=Pool(usable_cores(), "decode"),
+        decode=Pool(decoders, "decode"),
         engine=Threads(lanes, "engine"),
         answer=Pool(answers, "answer"),
     )

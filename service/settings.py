@@ -97,6 +97,9 @@ class Settings(BaseSettings):
     workers: Count = 0
     """Batches that run at once, one thread each; 0 takes one for each usable core on a CPU and one on a card."""
 
+    readers: Count = 0
+    """Processes that decode and write answers; 0 takes one for each 4 cores on a CPU, and all cores but 2 on a card."""
+
     wave_workers: Count = 0
     """Processes that delineate waves; 0 takes one for each usable core."""
 
@@ -252,13 +255,7 @@ class Settings(BaseSettings):
     def most_connections(self) -> int:
         """Connections at once, as many as were set or as the file descriptors of this process allow."""
         allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        fit = CONNECTIONS if allowed < 0 else (allowed - OWN_DESCRIPTORS) // self.descriptors_each
-        return self.connections or max(1, min(CONNECTIONS, fit))
-
-    @property
-    def descriptors_each(self) -> int:
-        """File descriptors for each connection that there may be: with TLS as many handshakes may be under way."""
-        return 2 if self.tls_cert else 1
+        return self.connections or (CONNECTIONS if allowed < 0 else max(1, min(CONNECTIONS, allowed - OWN_DESCRIPTORS)))
 
     @property
     def batch_timeout_s(self) -> float:

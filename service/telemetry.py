@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -13,10 +13,9 @@ import pydantic_core
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from model.bundle import Bundle
-from model.reader import Answer
 from model.signal.quality import Verdict
 from service.expiry import Expiry
-from service.memory import card_bytes, process_bytes
+from service.memory import card_bytes, process_bytes, processes_bytes
 from service.tracing import Tracing, current_trace_id, note_stage
 from service.turns import PRIORITIES, Priority
 
@@ -86,7 +85,7 @@ class Telemetry:
         )
         self.memory_bytes = Gauge(
             "ecg_memory_bytes",
-            "Memory that the process holds, and that is in use on its card.",
+            "Memory that the process holds, that those hold which read beside it, and that is in use on its card.",
             ("where",),
             registry=registry,
         )
@@ -114,16 +113,18 @@ class Telemetry:
         try:
             yield
         finally:
-            seconds = monotonic() - began_s
-            self.stage_seconds.labels(name).observe(seconds)
-            note_stage(name, seconds)
+            self.note(name, monotonic() - began_s)
 
-    def count_answer(self, answer: Answer) -> None:
-        """Count its verdict and the findings that are present."""
-        self.quality.labels(answer.quality.verdict).inc()
-        for finding in answer.findings:
-            if finding.present:
-                self.findings.labels(finding.statement.key).inc()
+    def note(self, name: Stage, seconds: float) -> None:
+        """Count a stage that has ended."""
+        self.stage_seconds.labels(name).observe(seconds)
+        note_stage(name, seconds)
+
+    def count_answer(self, verdict: Verdict, present: Iterable[str]) -> None:
+        """Count an answer's verdict and the keys of the findings that are present."""
+        self.quality.labels(verdict).inc()
+        for key in present:
+            self.findings.labels(key).inc()
 
     def watch_queue(self, depth: Callable[[Priority], float], age_s: Callable[[Priority], float]) -> None:
         """Ask the queue whenever the metrics are read."""
@@ -138,6 +139,10 @@ class Telemetry:
     def watch_connections(self, count: Callable[[], float]) -> None:
         """Ask the server below whenever the metrics are read."""
         self.connections.set_function(count)
+
+    def watch_readers(self, pids: Callable[[], Iterable[int]]) -> None:
+        """Weigh the processes that read whenever the metrics are read."""
+        self.memory_bytes.labels("readers").set_function(lambda: processes_bytes(pids()))
 
     def watch_part(self, part: Part, degraded: Callable[[], bool]) -> None:
         """Ask a part whenever the metrics are read."""

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,15 +14,18 @@ from service.settings import default_bundle
 from tests.bench.bare import Cores
 from tests.bench.bodies import Body, Parts, recordings
 from tests.bench.machine import machine, versions
-from tests.bench.run import Effort, Measured, Run, Scene, measure
+from tests.bench.run import Effort, Measured, Run, Scene, instants, measure
 from tests.bench.servers import OURS, PEERS, ROOT, why_not
 from tests.bench.tables import Report, markdown
-from tests.bench.untrained import VARIANT, write_untrained
+from tests.bench.untrained import INT8, VARIANT, write_untrained
 
-QUICK = Effort(2, 1.5, 1, 6.0, 8.0, 5.0)
+QUICK = Effort(2, 1.5, 1, 6.0, 3.0, 8.0, 5.0)
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 FEW: tuple[tuple[Body, Parts], ...] = (("raw", "findings"), ("json", "findings"), ("raw", "whole"))
+FINDINGS: tuple[tuple[Body, Parts], ...] = (("raw", "findings"), ("json", "findings"), ("wfdb", "findings"))
+SLOWER = 3.0
+"""Times as long as of the shipped network is measured, for a round to hold as many ECGs of a larger one."""
 
 
 def main() -> int:
@@ -38,8 +42,11 @@ def main() -> int:
     with TemporaryDirectory() as folder:
         for scene in _scenes(run, asked, Path(folder), cores):
             measured.append(measure(run, scene))
-            page = markdown(_report(run, measured, f"{began:%Y-%m-%d %H:%M} UTC"))
-            asked.out.write_text(page)  # what is measured is there, whatever becomes of the rest
+            asked.out.write_text(markdown(_report(run, measured, began)))  # whatever becomes of the rest
+    page = markdown(
+        replace(_report(run, measured, began), instants=instants(run, asked.bundle, _fastest(asked.bundle)))
+    )
+    asked.out.write_text(page)
     sys.stdout.write(page)
     return 0
 
@@ -60,14 +67,15 @@ def _scenes(run: Run, asked: argparse.Namespace, folder: Path, cores: Cores) -> 
 
 
 def _untrained(run: Run, folder: Path) -> Iterator[Scene]:
-    """A larger network with random weights, where torch is installed."""
+    """A larger network with random weights, in fp32 and in int8, where torch is installed."""
     try:
         untrained = write_untrained(folder / "tiny")
     except ImportError as error:
         run.missing["tiny, untrained"] = f"{error.name} is not installed"
         return
-    title = f"At saturation, one core: tiny with random weights, {VARIANT}"
-    yield Scene(title, untrained, VARIANT, (("raw", "findings"), ("json", "findings")), ("raw",))
+    title = "At saturation, one core: tiny with random weights"
+    yield Scene(f"{title}, {VARIANT}", untrained, VARIANT, FINDINGS, ("raw", "json"), slower=SLOWER)
+    yield Scene(f"{title}, {INT8}", untrained, INT8, FINDINGS, (), slower=SLOWER)
 
 
 def _fastest(bundle: Path) -> str:
@@ -75,10 +83,10 @@ def _fastest(bundle: Path) -> str:
     return next(one for one in ("factorised-fp32", "masked-fp32") if one in read_bundle(bundle).manifest.variants)
 
 
-def _report(run: Run, measured: list[Measured], date: str) -> Report:
+def _report(run: Run, measured: list[Measured], began: datetime) -> Report:
     effort = run.effort
     return Report(
-        date=date,
+        date=f"{began:%Y-%m-%d %H:%M} UTC",
         machine=machine(),
         versions={name: versions(name) for name in (OURS, *run.peers)},
         how=f"{effort.rounds} rounds of {effort.seconds:g} s; at half load {effort.half_rounds} of "

@@ -15,7 +15,7 @@ from model.signal.recording import Recording
 from tests.bench import bare, load
 from tests.bench.bare import Cores
 from tests.bench.bodies import Body, Parts, Request, peer_request, service_request
-from tests.bench.scenes import Flooded, Latency, Rate, Row, alternate, flood, half_load, saturation
+from tests.bench.scenes import Flooded, Instant, Latency, Overload, Rate, Row, alternate, flood, half_load, saturation
 from tests.bench.servers import OURS, Plan, Server, ServerError, running
 from tests.bench.tables import Saturation
 
@@ -23,6 +23,7 @@ Task = Callable[[str, str, float], float]
 """A loop of `tests.bench.bare`."""
 
 LIBRARY = "library"
+INSTANT = "tests.bench.instant"
 CONNECTIONS = 4
 """For each core of the servers: enough that none waits for the callers."""
 
@@ -39,12 +40,13 @@ PEER_BODIES: tuple[Body, ...] = ("raw", "json")
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: rounds and seconds of saturation, of half load, and seconds of overload."""
+    """How long to measure: rounds and seconds of saturation, of half load, and seconds of peaks and of overload."""
 
     rounds: int = 5
     seconds: float = 3.0
     half_rounds: int = 3
     half_seconds: float = 20.0
+    peak_seconds: float = 10.0
     flood_seconds: float = 60.0
     peer_flood_seconds: float = 15.0
 
@@ -145,6 +147,7 @@ class Scene:
         ours: bodies and parts that the service is asked for.
         peer_bodies: bodies that the peers are asked for.
         loaded: whether half load and ten times capacity are measured too.
+        slower: how many times as long a round is as of the others.
     """
 
     title: str
@@ -153,6 +156,7 @@ class Scene:
     ours: tuple[tuple[Body, Parts], ...] = OURS_ANSWERS
     peer_bodies: tuple[Body, ...] = PEER_BODIES
     loaded: bool = False
+    slower: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -173,11 +177,12 @@ def measure(run: Run, scene: Scene) -> Measured:
     ):
         rows = list(_rows(run, scene, servers, callers))
         rows.append(Row(LIBRARY, "raw", "findings", alone(bare.library)))
-        results, rates = alternate(rows, alone(bare.loop), rounds=run.effort.rounds, seconds=run.effort.seconds)
+        seconds = scene.slower * run.effort.seconds
+        results, rates = alternate(rows, alone(bare.loop), rounds=run.effort.rounds, seconds=seconds)
         memory = {f"{one.plan.name} {one.plan.body}": one.memory_mib() for one in servers}
         table = Saturation(scene.title, rates, results, memory, max(1, len(run.server_cores)))
         raw = [server for server in servers if server.plan.body == "raw"] if scene.loaded else []
-        return Measured(table, _half_load(run, raw, callers, table), _floods(run, raw, callers, table))
+        return Measured(table, _half_load(run, raw, callers, table), _floods(run, raw, callers, table.capacity))
 
 
 def _rows(run: Run, scene: Scene, servers: list[Server], callers: ProcessPoolExecutor) -> Iterator[Row]:
@@ -196,11 +201,25 @@ def _half_load(run: Run, raw: list[Server], callers: ProcessPoolExecutor, table:
     return half_load(pairs, callers, rate, rounds=effort.half_rounds, seconds=effort.half_seconds)
 
 
-def _floods(run: Run, raw: list[Server], callers: ProcessPoolExecutor, table: Saturation) -> list[Flooded]:
+def _floods(run: Run, raw: list[Server], callers: ProcessPoolExecutor, capacity: float) -> list[Flooded]:
     floods = []
     for server in raw:
-        name = server.plan.name
-        peak = next(one.rate for one in table.rows if one.row.name == name and one.row.body == "raw")
-        seconds = run.effort.flood_seconds if name == OURS else run.effort.peer_flood_seconds
-        floods.append(flood(server, run.request(server), callers, capacity=table.capacity, peak=peak, seconds=seconds))
+        request = run.request(server)
+        peak = saturation(server, request, callers, CONNECTIONS)
+        seconds = run.effort.flood_seconds if server.plan.name == OURS else run.effort.peer_flood_seconds
+        floods.append(flood(server, request, callers, Overload(capacity, peak, run.effort.peak_seconds, seconds)))
     return floods
+
+
+def instants(run: Run, bundle: Path, variant: str) -> list[Instant]:
+    """What the service answers with and without processes that read, when the network costs nothing."""
+    found = []
+    with bare.pinned(run.caller_cores) as callers:
+        for readers in (0, len(run.server_cores)):
+            plan = Plan(OURS, "raw", bundle, variant, run.server_cores, INSTANT, readers)
+            with running(plan, next(run.ports)) as server:
+                for parts in ("findings", "whole"):
+                    rate = saturation(server, run.request(server, parts), callers, CONNECTIONS * len(run.server_cores))
+                    rate(WARM_S)
+                    found.append(Instant(readers, parts, rate(run.effort.peak_seconds)))
+    return found

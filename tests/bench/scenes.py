@@ -86,6 +86,32 @@ class Flooded:
     recovered_s: float | None
 
 
+@dataclass(frozen=True)
+class Instant:
+    """What the service answers when the network costs nothing: ECGs a second, whole, and the processes that read."""
+
+    readers: int
+    parts: Parts
+    rate: float
+
+
+@dataclass(frozen=True)
+class Overload:
+    """How much more than it can a server is asked.
+
+    Attributes:
+        capacity: of the bare loop, ECGs a second; ten times as many are asked for.
+        peak: what the server can, measured for so many seconds.
+        peak_seconds: how long, each time.
+        seconds: of overload.
+    """
+
+    capacity: float
+    peak: Rate
+    peak_seconds: float
+    seconds: float
+
+
 def alternate(rows: Sequence[Row], bare: Rate, *, rounds: int, seconds: float) -> tuple[list[Saturated], list[float]]:
     """Every row once a round, the order turned round each time, between two runs of the bare loop.
 
@@ -127,23 +153,28 @@ def half_load(
     return [_latency(name, rate, outcomes) for name, outcomes in seen.items()]
 
 
-def flood(
-    server: Server, request: Request, callers: ProcessPoolExecutor, *, capacity: float, peak: float, seconds: float
-) -> Flooded:
-    """Ten times capacity for a while, then until the server answers as if nothing had been."""
+def flood(server: Server, request: Request, callers: ProcessPoolExecutor, overload: Overload) -> Flooded:
+    """Ten times capacity for a while, then until the server answers as if nothing had been.
+
+    Its peak is measured right before, and right after where it has come to itself, so that a busier minute of the
+    machine is not held against it.
+    """
+    target = load.Target(server.url, request)
+    peaks = [overload.peak(overload.peak_seconds)]
     with awake(server):
-        callers.submit(load.saturate, load.Target(server.url, request), 2, 1.0).result()
         before = server.memory_mib()
-        run = callers.submit(
-            load.flood, load.Target(server.url, request), TIMES_CAPACITY * capacity, seconds, usual_s=1 / capacity
-        )
+        rate, usual_s = TIMES_CAPACITY * overload.capacity, 1 / overload.capacity
+        run = callers.submit(load.flood, target, rate, overload.seconds, usual_s=usual_s)
         most = _watched(server, run)
         outcome, recovered_s = run.result()
+    if recovered_s is not None:
+        peaks.append(overload.peak(overload.peak_seconds))
+    peak = statistics.mean(peaks)
     refused = [one for one in outcome.samples if one.status not in {load.OK, load.GAVE_UP}]
     gave_up = sum(one.status == load.GAVE_UP for one in outcome.samples)
     return Flooded(
         name=server.plan.name,
-        asked=len(outcome.samples) / seconds,
+        asked=len(outcome.samples) / overload.seconds,
         goodput=outcome.goodput,
         of_peak=outcome.goodput / peak if peak else float("nan"),
         refused=outcome.refused(),

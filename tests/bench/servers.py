@@ -46,6 +46,8 @@ class Plan:
         bundle: folder.
         variant: of the bundle.
         cores: that it may use; one worker each.
+        module: that serves, of ours.
+        readers: processes that read, of ours.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Plan:
     bundle: Path
     variant: str
     cores: Cores
+    module: str = "service"
+    readers: int = 0
 
 
 class Server:
@@ -140,7 +144,7 @@ def running(plan: Plan, port: int) -> Iterator[Server]:
 def _command(plan: Plan) -> list[str]:
     python = str(python_of(plan.name))
     if plan.name == OURS:
-        return [python, "-m", "service"]
+        return [python, "-m", plan.module]
     module = f"tests.bench.peers.on_{PEERS[plan.name]}"
     if plan.name == "BentoML":
         return [python, "-m", "bentoml", "serve", f"{module}:Ecg", "--production", "--working-dir", str(ROOT)]
@@ -154,6 +158,7 @@ def _environment(plan: Plan, port: int) -> dict[str, str]:
             "ECG_VARIANT": plan.variant,
             "ECG_DEVICE": "cpu",
             "ECG_PORT": str(port),
+            "ECG_READERS": str(plan.readers),
         }
     return {
         BUNDLE: str(plan.bundle),

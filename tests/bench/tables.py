@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tests.bench.scenes import Flooded, Latency, Saturated, quantile
+from tests.bench.scenes import Flooded, Instant, Latency, Saturated, quantile
 
 ANSWERS = {"findings": "findings", "whole": "whole"}
 
@@ -47,6 +47,7 @@ class Report:
         latencies: at half load.
         floods: at ten times capacity.
         missing: what could not be run, and why.
+        instants: with a network that costs nothing.
     """
 
     date: str
@@ -57,6 +58,7 @@ class Report:
     latencies: list[Latency]
     floods: list[Flooded]
     missing: dict[str, str]
+    instants: list[Instant] = field(default_factory=list)
 
 
 def markdown(report: Report) -> str:
@@ -79,6 +81,8 @@ def _page(report: Report) -> Iterator[str]:
         yield from _half_load(report.latencies)
     if report.floods:
         yield from _floods(report.floods)
+    if report.instants:
+        yield from _instants(report.instants)
 
 
 def _saturation(table: Saturation) -> Iterator[str]:
@@ -100,7 +104,7 @@ def _saturation(table: Saturation) -> Iterator[str]:
 
 
 def _comparison(rows: Sequence[Saturated]) -> Iterator[str]:
-    """Ours beside the fastest peer, for each body that both read."""
+    """Ours beside the fastest peer, for each body that both read, and what there is to win: the network alone."""
     for body in ("raw", "json"):
         here = [one for one in rows if one.row.body == body and one.row.parts == "findings"]
         ours = next((one for one in here if one.row.name == "ours"), None)
@@ -109,7 +113,8 @@ def _comparison(rows: Sequence[Saturated]) -> Iterator[str]:
             best = max(peers, key=lambda one: one.share)
             ratios = [mine / theirs for mine, theirs in zip(ours.shares, best.shares, strict=True)]
             median = statistics.median(ratios)
-            yield from ("", f"{body}: ours answers {median:.2f} ({_between(ratios)}) times as many as {best.row.name}.")
+            said = f"{body}: ours answers {median:.2f} ({_between(ratios)}) times as many as {best.row.name}"
+            yield from ("", f"{said}; onnxruntime alone would {1 / best.share:.2f} times.")
 
 
 def _half_load(rows: Sequence[Latency]) -> Iterator[str]:
@@ -122,7 +127,8 @@ def _half_load(rows: Sequence[Latency]) -> Iterator[str]:
 
 def _floods(rows: Sequence[Flooded]) -> Iterator[str]:
     yield from ("", "## At ten times capacity", "")
-    yield "Raw bodies, findings, random arrivals. A caller gives up after 10 s; goodput is what was answered meanwhile."
+    yield "Raw bodies, findings, random arrivals. A caller gives up after 10 s; goodput is what was answered meanwhile,"
+    yield "and a server's peak is what it answers right before and, where it has come to itself, right after."
     yield ""
     yield (
         "| Server | asked/s | goodput/s | of its peak | refused | p50, ms | p99, ms | with Retry-After | gave up "
@@ -138,6 +144,14 @@ def _floods(rows: Sequence[Flooded]) -> Iterator[str]:
             *(f"{one.gave_up:.0%}", f"{one.growth_mib:+.0f}", recovered),
         )
         yield f"| {' | '.join(cells)} |"
+
+
+def _instants(rows: Sequence[Instant]) -> Iterator[str]:
+    yield from ("", "## With a network that costs nothing", "")
+    yield "Raw bodies, on all cores, which the callers share: what the service's own processes can do."
+    yield from ("", "| Processes that read | Answer | ECG/s |", "|---:|---|---:|")
+    for one in rows:
+        yield f"| {one.readers} | {ANSWERS[one.parts]} | {one.rate:.0f} |"
 
 
 def _ms(seconds: float) -> str:

@@ -14,7 +14,7 @@ from tests.bench import load
 from tests.bench.bodies import Body, Request, peer_request, recordings, service_request
 from tests.bench.load import Outcome, Sample, Target
 from tests.bench.run import probabilities
-from tests.bench.scenes import Flooded, Latency, Row, alternate, quantile
+from tests.bench.scenes import Flooded, Instant, Latency, Row, alternate, quantile
 from tests.bench.tables import Report, Saturation, markdown
 from tests.service.stubs import StubEngine, listening, no_waves, write_bundle
 
@@ -90,13 +90,17 @@ def test_the_page_has_every_table() -> None:
             latencies=[Latency("ours", 5.0, 20.0, 40.0, 1.0)],
             floods=[Flooded("ours", 100.0, 9.0, 0.95, [0.001], 1.0, 0.0, 3.0, None)],
             missing={"BentoML": "it is not there"},
+            instants=[Instant(2, "whole", 132.4)],
         )
     )
     assert "| ours | raw | findings | 9.5 | 0.95 | 0.95 to 0.95 | 5.3 | 100 |" in page
-    assert "raw: ours answers 1.19 (1.19 to 1.19) times as many as LitServe." in page
+    assert (
+        "raw: ours answers 1.19 (1.19 to 1.19) times as many as LitServe; onnxruntime alone would 1.25 times." in page
+    )
     assert "BentoML: it is not there" in page
     assert "more than 30" in page
-    assert page.count("\n## ") == 3
+    assert "| 2 | whole | 132 |" in page
+    assert page.count("\n## ") == 4
 
 
 def test_a_quantile_of_nothing_is_no_number() -> None:

@@ -4,7 +4,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 VARIANT = "factorised-fp32"
-VARIANTS = ("masked-fp32", VARIANT)
+INT8 = "factorised-int8"
+VARIANTS = ("masked-fp32", VARIANT, INT8)
 SEED = 0
 
 

@@ -30,7 +30,8 @@ ECGS = int(os.environ.get("STRESS_ECGS", "1000"))
 @contextmanager
 def service(bundle: Path, engine: StubEngine | None, **settings: Any) -> Iterator[tuple[str, FastAPI]]:
     room = {"queue_ecgs": 4 * AT_ONCE, "queue_age_s": PATIENCE_S, "body_timeout_s": 5.0, "workers": 2} | settings
-    app = create_app(Settings(bundle=bundle, **room), engine, no_waves)
+    delineate = None if settings.get("readers") else no_waves  # which stays in the service's own process
+    app = create_app(Settings(bundle=bundle, **room), engine, delineate)
     with listening(app) as url:
         yield url, app
 
@@ -62,15 +63,18 @@ def require_empty(app: FastAPI) -> None:
     assert serving.ready
 
 
-@pytest.mark.parametrize(("batch_windows", "shipped"), [(1, False), (2, False), (4, True), (8, False)])
-def test_hundreds_on_the_network_get_what_each_gets_alone(tmp_path: Path, batch_windows: int, shipped: bool) -> None:
+@pytest.mark.parametrize(("batch_windows", "readers"), [(1, None), (2, None), (4, 0), (8, None), (1, 2)])
+def test_hundreds_on_the_network_get_what_each_gets_alone(
+    tmp_path: Path, batch_windows: int, readers: int | None
+) -> None:
+    """On the network that ships where a number of processes that read is given, else on a smaller one without waves."""
     count = max(30, ECGS // 100)
-    bundle = default_bundle() if shipped else write_toy_bundle(tmp_path / "toy")
+    bundle = write_toy_bundle(tmp_path / "toy") if readers is None else default_bundle()
 
     def request(number: int) -> bytes:
         make = signed.FORMATS[number % len(signed.FORMATS)]
         query = query_of(number) | {"include": "findings,embedding,plot" if number % 5 == 0 else "findings,embedding"}
-        if shipped and number % 10 == 1:
+        if readers is not None and number % 10 == 1:
             query["second_opinion"] = "true"
         return make(number * 1_234_567 % 10**8, **query)
 
@@ -82,7 +86,10 @@ def test_hundreds_on_the_network_get_what_each_gets_alone(tmp_path: Path, batch_
             for one, reply in zip(requests, together, strict=True):
                 require_same(reply, await client.send(one))
 
-    with service(bundle, None, batch_windows=batch_windows, wave_timeout_s=PATIENCE_S) as (url, app):
+    with service(bundle, None, batch_windows=batch_windows, readers=readers or 0, wave_timeout_s=PATIENCE_S) as (
+        url,
+        app,
+    ):
         asyncio.run(run(url))
         require_empty(app)
 

@@ -1,0 +1,157 @@
+"""Processes that read: an ECG's decoding and its answer beside the process that owns the network.
+
+The interpreter runs one thread at a time, and an ECG needs it for some milliseconds besides the network: on many cores,
+or with a card, one process would keep most of them waiting. A process holds nothing of an ECG between two calls, so any
+can go on with it, and one that was lost takes nothing along.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from model.bundle import Bundle
+from model.engine import Outputs
+from model.errors import EcgError, EngineError
+from model.reader import PARTS, Prepared, Reader, delineate_by_network
+from model.signal.recording import Recording
+from service import examples
+from service.errors import InternalError
+from service.processes import LostError, ProcessError, Processes
+from service.reading import Asked, Decode, ReadingHere, Rendered
+from service.telemetry import LOGGER, Stage
+
+TIMEOUT_S = 60.0
+"""Longest that a call may take, or wait for a process; a recording of 5 minutes takes less than one second."""
+
+_Call = tuple[str, tuple[Any, ...]]
+
+_log = logging.getLogger(LOGGER)
+
+
+@dataclass(frozen=True, eq=False)
+class _Result:
+    """What came of a call, and the seconds of its stages."""
+
+    value: Any
+    took: tuple[tuple[Stage, float], ...]
+
+
+class Readers:
+    """A `service.reading.Reading` in processes of its own.
+
+    Args:
+        reader: of a bundle whose network delineates; its engine stays in this process.
+        model: `service.schemas.ModelBody` of what answers.
+        note: is told how many seconds a stage took.
+        processes: how many.
+    """
+
+    def __init__(
+        self, reader: Reader, model: dict[str, str], note: Callable[[Stage, float], None], *, processes: int
+    ) -> None:
+        self.reader = reader
+        self._note = note
+        self._processes: Processes[_Call, _Result] = Processes(
+            partial(_opened, reader.bundle, model), processes=processes, timeout_s=TIMEOUT_S, name="ecg-reader"
+        )
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Ids of the processes."""
+        return self._processes.pids
+
+    def warm(self) -> None:
+        """Have every process read a simulated ECG; raises EngineError where one cannot."""
+        try:
+            self._processes.warm(("prepare", (_simulated, b"")))
+            prepared = self.prepare(_simulated, b"")
+            outputs = self.reader.engine.run(prepared.windows.signal_mv)
+            self._processes.warm(("render", (Asked(prepared, outputs, None, PARTS, "", ""),)))
+        except ProcessError as error:
+            raise EngineError(f"a process that reads ECGs does not: {error}") from None
+
+    def prepare(self, decode: Decode, body: bytes) -> Prepared:
+        """As `Reading` says; raises InternalError where two processes in a row were lost over it."""
+        prepared: Prepared = self._called("prepare", decode, body)
+        return prepared
+
+    def render(self, asked: Asked) -> Rendered:
+        """As `Reading` says; raises InternalError where two processes in a row were lost over it."""
+        rendered: Rendered = self._called("render", asked)
+        return rendered
+
+    def close(self) -> None:
+        """End every process."""
+        self._processes.close()
+
+    def _called(self, name: str, *given: object) -> Any:
+        try:
+            result = self._asked((name, given))
+        except ProcessError as error:
+            _log.error("a process that reads ECGs failed: %s", error)
+            raise InternalError from None
+        for stage, seconds in result.took:
+            self._note(stage, seconds)
+        if isinstance(result.value, EcgError):
+            raise result.value
+        return result.value
+
+    def _asked(self, call: _Call) -> _Result:
+        """The result, from another process where the first is lost, which may have been for any reason."""
+        try:
+            return self._processes.ask(call)
+        except LostError:
+            return self._processes.ask(call)
+
+
+class _Elsewhere:
+    """The engine, where a process has none."""
+
+    variant = device = "elsewhere"
+
+    def run(self, windows: object) -> Outputs:
+        del windows
+        raise EngineError("the network runs in another process")
+
+
+class _Stopwatch:
+    """Remembers how long the stages of one call took."""
+
+    def __init__(self) -> None:
+        self.took: list[tuple[Stage, float]] = []
+
+    @contextmanager
+    def stage(self, name: Stage) -> Iterator[None]:
+        began_s = monotonic()
+        try:
+            yield
+        finally:
+            self.took.append((name, monotonic() - began_s))
+
+
+def _opened(bundle: Bundle, model: dict[str, str]) -> Callable[[_Call], _Result]:
+    """What does the work of one process."""
+    watch = _Stopwatch()
+    reading = ReadingHere(Reader(bundle, _Elsewhere(), delineate_by_network), model, watch.stage)
+
+    def work(call: _Call) -> _Result:
+        name, given = call
+        watch.took.clear()
+        try:
+            value = getattr(reading, name)(*given)
+        except EcgError as error:
+            value = error
+        return _Result(value, tuple(watch.took))
+
+    return work
+
+
+def _simulated(_: bytes) -> Recording:
+    leads = examples.simulated_mv()
+    return Recording(np.stack(list(leads.values())).astype(np.float32), examples.SAMPLING_HZ, tuple(leads))

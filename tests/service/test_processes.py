@@ -1,0 +1,92 @@
+"""Processes that work: each answers whoever asked, and is replaced when it dies or hangs."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from service.processes import BusyError, FaultError, LostError, Processes, Work
+
+Asked = tuple[str, float]
+
+
+def work(asked: Asked) -> float:
+    """What the processes of these tests do."""
+    name, value = asked
+    if name == "sleep":
+        time.sleep(value)
+    if name == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if name == "raise":
+        raise ValueError("SECRET")
+    return os.getpid() if name == "pid" else value
+
+
+def make() -> Work[Asked, float]:
+    return work
+
+
+@pytest.fixture
+def one() -> Iterator[Processes[Asked, float]]:
+    processes: Processes[Asked, float] = Processes(make, processes=1, timeout_s=20, name="test")
+    yield processes
+    processes.close()
+
+
+def test_each_who_asks_gets_what_was_asked(one: Processes[Asked, float]) -> None:
+    said: dict[int, float] = {}
+    threads = [
+        threading.Thread(target=lambda value=value: said.update({value: one.ask(("echo", value))}))
+        for value in range(50)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert said == {value: value for value in range(50)}
+
+
+def test_what_was_lost_is_said_and_replaced(one: Processes[Asked, float]) -> None:
+    before = one.pids
+    with pytest.raises(LostError):
+        one.ask(("die", 0))
+    assert one.ask(("pid", 0)) == one.pids[0] != before[0]
+
+
+def test_a_fault_tells_its_place_and_not_its_text(one: Processes[Asked, float]) -> None:
+    with pytest.raises(FaultError) as caught:
+        one.ask(("raise", 0))
+    assert "ValueError at" in str(caught.value)
+    assert "SECRET" not in str(caught.value)
+    assert one.ask(("echo", 3)) == 3
+
+
+def test_a_signal_to_all_of_the_service_leaves_the_processes_to_the_one_that_drains(
+    one: Processes[Asked, float],
+) -> None:
+    one.warm(("echo", 0))
+    for sent in (signal.SIGTERM, signal.SIGINT):
+        os.kill(one.pids[0], sent)
+    assert one.ask(("pid", 0)) == one.pids[0]
+
+
+def test_nobody_waits_for_ever_for_a_process_nor_for_its_work() -> None:
+    processes: Processes[Asked, float] = Processes(make, processes=1, timeout_s=1, name="test")
+    try:
+        processes.warm(("echo", 0))
+        before = processes.pids
+        with pytest.raises(LostError):
+            processes.ask(("sleep", 60))
+        assert processes.pids != before
+        processes.warm(("echo", 0))
+        thread = threading.Thread(target=lambda: processes.ask(("sleep", 0.9)))
+        other = Processes[Asked, float](make, processes=0, timeout_s=0.05, name="test")
+        thread.start()
+        with pytest.raises(BusyError):
+            other.ask(("echo", 0))
+        thread.join(30)
+    finally:
+        processes.close()
