@@ -27,6 +27,9 @@ from service.turns import PRIORITIES, Claim, Line, Priority, room_for
 
 ANYBODY = Claim()
 
+LOST_AFTER = 5
+"""Times the longest run that every lane may be stuck before nobody believes any more that one will come back."""
+
 _log = logging.getLogger(LOGGER)
 
 
@@ -91,6 +94,7 @@ class Batcher:
         self._arrived = asyncio.Condition()
         self._window_s = 0.0
         self._given_up: set[asyncio.Future[Outputs]] = set()
+        self._hung_since_s = 0.0
         self._closing = False
         self._lanes: list[asyncio.Task[None]] = []
 
@@ -112,6 +116,11 @@ class Batcher:
     def hung(self) -> bool:
         """Whether every lane waits for a batch that was given up, so that nothing can be answered."""
         return len(self._given_up) >= self._limits.lanes
+
+    @property
+    def lost(self) -> bool:
+        """Whether it has hung for so long that only a new process will help."""
+        return self.hung and time.monotonic() - self._hung_since_s > LOST_AFTER * self._limits.run_timeout_s
 
     def __len__(self) -> int:
         return len(self._line)
@@ -249,6 +258,7 @@ class Batcher:
         self._given_up.add(running)
         self._fail(batch, EngineError(f"the model did not answer within {self._limits.run_timeout_s:g} s"))
         if self.hung:  # nobody waits for a network that may never come back
+            self._hung_since_s = time.monotonic()
             for entry in tuple(self._unanswered):
                 self._refuse(entry, EngineError("the model does not answer"))
 

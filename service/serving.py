@@ -89,6 +89,11 @@ class Serving:
         return self._pipeline is not None and not self.draining and not self._pipeline.batcher.hung and self.writable
 
     @property
+    def lost(self) -> bool:
+        """Whether nothing but a restart will bring answers again."""
+        return self._pipeline is not None and self._pipeline.batcher.lost
+
+    @property
     def writable(self) -> bool:
         """Whether answers can be written down; without an audit log there is nothing to write."""
         return self.audit is None or not self.audit.broken

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request
 
+from model.errors import EngineError
 from service.documentation import OPEN, problems
 from service.errors import NotReadyError
 from service.requests import serving_of
@@ -10,9 +11,11 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 
 @router.head("/live", include_in_schema=False)
-@router.get("/live", summary="The process lives", openapi_extra=OPEN)
-async def live() -> dict[str, str]:
-    """Always 200 while the process answers at all."""
+@router.get("/live", summary="The process lives", responses=problems(503), openapi_extra=OPEN)
+async def live(request: Request) -> dict[str, str]:
+    """200 while the process answers at all; 503 where its model has hung for so long that it should be restarted."""
+    if serving_of(request).lost:
+        raise EngineError("the model has not answered for long; only a restart will help")
     return {"status": "live"}
 
 

@@ -168,7 +168,7 @@ def until_ready(url: str) -> None:
 
 def test_an_engine_that_hangs_is_given_up_and_the_service_says_so_until_it_comes_back(bundle_folder: Path) -> None:
     engine = StubEngine()
-    with serving(bundle_folder, engine, workers=1, engine_timeout_s=0.3) as (url, _):
+    with serving(bundle_folder, engine, workers=1, engine_timeout_s=1.0) as (url, _):
         assert get(f"{url}/health/ready").status_code == 200
         engine.gate.clear()
         given_up = post(f"{url}/v1/ecgs", **bodies.raw())
@@ -182,6 +182,22 @@ def test_an_engine_that_hangs_is_given_up_and_the_service_says_so_until_it_comes
         engine.gate.set()
         until_ready(url)
         assert post(f"{url}/v1/ecgs", **bodies.raw()).status_code == 200
+
+
+def test_a_process_whose_engine_hangs_for_good_asks_to_be_restarted_and_lives_on_if_it_comes_back(
+    bundle_folder: Path,
+) -> None:
+    engine = StubEngine()
+    with serving(bundle_folder, engine, workers=2, engine_timeout_s=0.1) as (url, _), ThreadPoolExecutor(2) as callers:
+        engine.gate.clear()
+        asked = [callers.submit(post, f"{url}/v1/ecgs", **bodies.raw()) for _ in range(2)]
+        until(lambda: get(f"{url}/health/live").status_code == 503)
+        assert get(f"{url}/health/live").json()["code"] == "engine_failed"
+        assert get(f"{url}/health/ready").status_code == 503
+        assert [one.result().status_code for one in asked] == [503, 503]
+        engine.gate.set()
+        until(lambda: get(f"{url}/health/live").status_code == 200)
+        until_ready(url)
 
 
 def test_nothing_is_read_for_a_network_that_hangs_and_no_batch_waits_for_it(bundle_folder: Path) -> None:
