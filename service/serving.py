@@ -261,7 +261,7 @@ def readers(settings: Settings, device: str) -> int:
 
     Beside 50 ms of network an ECG takes the interpreter for 5 to 15 ms: one process keeps up with three cores.
     """
-    if settings.readers:
+    if settings.readers is not None:
         return settings.readers
     cores = usable_cores()
     return cores // 4 if device == "cpu" else max(0, cores - 2)

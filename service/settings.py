@@ -97,8 +97,8 @@ class Settings(BaseSettings):
     workers: Count = 0
     """Batches that run at once, one thread each; 0 takes one for each usable core on a CPU and one on a card."""
 
-    readers: Count = 0
-    """Processes that decode and write answers; 0 takes one for each 4 cores on a CPU, and all cores but 2 on a card."""
+    readers: Count | None = None
+    """Processes that decode and write answers; without it, one for each 4 cores on a CPU, all cores but 2 on a card."""
 
     wave_workers: Count = 0
     """Processes that delineate waves; 0 takes one for each usable core."""

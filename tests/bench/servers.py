@@ -47,7 +47,7 @@ class Plan:
         variant: of the bundle.
         cores: that it may use; one worker each.
         module: that serves, of ours.
-        readers: processes that read, of ours.
+        readers: processes that read, of ours; None leaves it to the service.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Plan:
     variant: str
     cores: Cores
     module: str = "service"
-    readers: int = 0
+    readers: int | None = None
 
 
 class Server:
@@ -158,7 +158,7 @@ def _environment(plan: Plan, port: int) -> dict[str, str]:
             "ECG_VARIANT": plan.variant,
             "ECG_DEVICE": "cpu",
             "ECG_PORT": str(port),
-            "ECG_READERS": str(plan.readers),
+            "ECG_READERS": "" if plan.readers is None else str(plan.readers),
         }
     return {
         BUNDLE: str(plan.bundle),

@@ -134,6 +134,7 @@ def test_there_are_as_many_as_the_cores_need(
     monkeypatch.setattr(serving, "usable_cores", lambda: cores)
     assert readers(Settings(), device) == wanted
     assert readers(Settings(readers=3), device) == 3
+    assert readers(Settings(readers=0), device) == 0
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +145,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def alone() -> Iterator[str]:
-    with listening(create_app(Settings(device="cpu"))) as url:
+    with listening(create_app(Settings(device="cpu", readers=0))) as url:
         yield url
 
 
