@@ -1,6 +1,7 @@
 # The service alone: no torch, no compiler, no root, nothing written outside /tmp, but for the audit log in /audit.
 #   docker build -f docker/service.Dockerfile -t ecg-jepa-service .
 #   docker build -f docker/service.Dockerfile -t ecg-jepa-service:gpu --build-arg EXTRA=gpu .
+# podman and buildah leave the health check out unless they are told --format docker.
 ARG PYTHON_IMAGE=python:3.13.7-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS build

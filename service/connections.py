@@ -190,9 +190,9 @@ def timed(
     settings: Settings, telemetry: Telemetry, tls: Followed[Tls] | None = None
 ) -> Callable[..., asyncio.Protocol]:
     """What makes the protocol of each connection, which begins with a handshake where TLS is spoken."""
-    crowd = Crowd(settings.most_connections)
-    telemetry.watch_connections(crowd.__len__)
+    crowd, arriving = Crowd(settings.most_connections), Crowd(settings.most_connections)
+    telemetry.watch_connections(lambda: len(crowd) + len(arriving))
     build = partial(TimedProtocol, settings=settings, crowd=crowd, telemetry=telemetry)
     if tls is None:
         return build
-    return lambda **given: Handshake(partial(build, **given), tls=tls, crowd=crowd)
+    return lambda **given: Handshake(partial(build, **given), tls=tls, crowd=arriving)

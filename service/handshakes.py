@@ -1,4 +1,4 @@
-"""Connections before their TLS stands: counted like all others, for a short time, and with the newest certificate."""
+"""Connections before their TLS stands: counted, bounded in number and time, and begun with the newest certificate."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,8 @@ class Handshake(asyncio.Protocol):
     Args:
         build: makes the protocol of the connection; it gets `arrived`, to be called when the handshake is over.
         tls: what the connection is opened with.
-        crowd: all connections.
+        crowd: of those that are under way. They make room for each other alone: a rush of clients would push each other
+            out of the other connections before they could ask, and be told nothing.
     """
 
     def __init__(self, build: Callable[..., asyncio.Protocol], *, tls: Followed[Tls], crowd: Crowd) -> None:

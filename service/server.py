@@ -123,8 +123,8 @@ def _take_descriptors(settings: Settings) -> None:
     if 0 <= soft < DESCRIPTORS:
         soft = DESCRIPTORS if hard < 0 else min(DESCRIPTORS, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if 0 <= soft < settings.connections + OWN_DESCRIPTORS:
-        needed = settings.connections + OWN_DESCRIPTORS
+    needed = settings.connections * settings.descriptors_each + OWN_DESCRIPTORS
+    if 0 <= soft < needed:
         raise SettingsError(f"ECG_CONNECTIONS needs {needed} file descriptors, and {soft} are allowed (ulimit -n)")
 
 

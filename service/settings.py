@@ -255,7 +255,13 @@ class Settings(BaseSettings):
     def most_connections(self) -> int:
         """Connections at once, as many as were set or as the file descriptors of this process allow."""
         allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        return self.connections or (CONNECTIONS if allowed < 0 else max(1, min(CONNECTIONS, allowed - OWN_DESCRIPTORS)))
+        fit = CONNECTIONS if allowed < 0 else (allowed - OWN_DESCRIPTORS) // self.descriptors_each
+        return self.connections or max(1, min(CONNECTIONS, fit))
+
+    @property
+    def descriptors_each(self) -> int:
+        """File descriptors for each connection that there may be: with TLS as many handshakes may be under way."""
+        return 2 if self.tls_cert else 1
 
     @property
     def batch_timeout_s(self) -> float:

@@ -88,13 +88,17 @@ def test_what_is_no_tls_and_who_leaves_are_not_counted_any_more(pki: Pki, bundle
         until(lambda: metric(CONNECTIONS) == 1)
 
 
-def test_handshakes_make_room_like_all_who_are_owed_nothing(pki: Pki, bundle_folder: Path) -> None:
-    with secured(pki.settings(bundle_folder, tls_client_ca=None, connections=4)) as url, ExitStack() as held:
+def test_handshakes_make_room_for_each_other_and_push_out_nobody_else(pki: Pki, bundle_folder: Path) -> None:
+    context, settings = pki.as_client(None), pki.settings(bundle_folder, tls_client_ca=None, connections=4)
+    with secured(settings) as url, ExitStack() as held:
+        standing = held.enter_context(context.wrap_socket(connected(url), server_hostname="localhost"))
         silent = [held.enter_context(closing(connected(url))) for _ in range(40)]
-        assert [send(url, pki.as_client(None)).status_code for _ in range(4)] == [200] * 4
         assert all(is_ended(one) for one in silent[:30])
-        metric = held.enter_context(watching(url, pki.as_client(None)))
-        until(lambda: metric(CONNECTIONS) <= 4)
+        assert [send(url, context).status_code for _ in range(3)] == [200] * 3
+        standing.sendall(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert standing.recv(1000).startswith(b"HTTP/1.1 200")
+        metric = held.enter_context(watching(url, context))
+        until(lambda: metric(CONNECTIONS) <= 4 + 2)
 
 
 def test_a_stop_waits_for_no_handshake(pki: Pki, bundle_folder: Path) -> None:

@@ -86,3 +86,12 @@ def test_the_queue_grows_with_the_cores_that_drain_it(monkeypatch: pytest.Monkey
     monkeypatch.setattr("service.settings.usable_cores", lambda: 4)
     assert Settings().most_ecgs == 4 * one
     assert Settings(queue_ecgs=7).most_ecgs == 7
+
+
+def test_connections_are_as_many_as_the_file_descriptors_allow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert", tmp_path / "key"
+    for allowed, plain, secured in ((1128, 1000, 500), (65536, 2000, 2000), (-1, 2000, 2000), (100, 1, 1)):
+        monkeypatch.setattr("resource.getrlimit", lambda _, allowed=allowed: (allowed, allowed))
+        assert Settings().most_connections == plain
+        assert Settings(tls_cert=cert, tls_key=key).most_connections == secured
+    assert Settings(connections=9, tls_cert=cert, tls_key=key).most_connections == 9
