@@ -106,11 +106,8 @@ class Answers:
 
     def _make_room(self) -> None:
         """Drop the oldest finished answers until the rest fits."""
-        for place in list(self._kept):
-            if self._bytes <= self._most_bytes:
-                return
-            if self._kept[place].answer.done():
-                self._drop(place)
+        while self._bytes > self._most_bytes:
+            self._drop(next(place for place, kept in self._kept.items() if kept.answer.done()))
 
     def _drop(self, place: _Place) -> None:
         kept = self._kept.pop(place)

@@ -123,17 +123,20 @@ class _Worker:
 
     def ask(self, asked: object, timeout_s: float) -> Any:
         try:
-            self._pipe.send(asked)
-            if not self._pipe.poll(timeout_s if self._warm else max(timeout_s, WARM_UP_S)):
-                raise TimeoutError
-            said = self._pipe.recv()
-        except (OSError, EOFError) as error:
+            said = self._exchanged(asked, timeout_s if self._warm else max(timeout_s, WARM_UP_S))
+        except Exception as error:  # noqa: BLE001 - whatever it is, what is left in the pipe is not the next one's answer
             self._replace(type(error).__name__)
             raise LostError("the process was lost") from None
         self._warm = True
         if isinstance(said, _Fault):
             raise FaultError(said.said)
         return said
+
+    def _exchanged(self, asked: object, timeout_s: float) -> object:
+        self._pipe.send(asked)
+        if not self._pipe.poll(timeout_s):
+            raise TimeoutError
+        return self._pipe.recv()
 
     def end(self) -> None:
         """Kill the process for good; whoever waits for it is told so."""

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,9 +13,22 @@ from service.processes import BusyError, FaultError, LostError, Processes, Work
 Asked = tuple[str, float]
 
 
+class Unreadable(float):
+    """A number that cannot be unpacked by whoever gets it."""
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return unpack, ()
+
+
+def unpack() -> None:
+    raise MemoryError
+
+
 def work(asked: Asked) -> float:
     """What the processes of these tests do."""
     name, value = asked
+    if name == "unreadable":
+        return Unreadable(value)
     if name == "sleep":
         time.sleep(value)
     if name == "die":
@@ -54,6 +67,14 @@ def test_what_was_lost_is_said_and_replaced(one: Processes[Asked, float]) -> Non
     with pytest.raises(LostError):
         one.ask(("die", 0))
     assert one.ask(("pid", 0)) == one.pids[0] != before[0]
+
+
+def test_a_pipe_that_broke_in_the_middle_of_an_answer_is_not_used_again(one: Processes[Asked, float]) -> None:
+    before = one.pids
+    with pytest.raises(LostError):
+        one.ask(("unreadable", 1.0))
+    assert one.ask(("echo", 2.0)) == 2.0
+    assert one.pids != before
 
 
 def test_a_fault_tells_its_place_and_not_its_text(one: Processes[Asked, float]) -> None:
