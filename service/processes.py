@@ -172,6 +172,7 @@ def _serve(pipe: "Connection[Any, Any]", make: Callable[[], Work[Any, Any]]) -> 
     """The life of one process, until the pipe closes: a signal to the whole service is for the one that drains."""
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
+    logging.disable()  # what went wrong is said by the result; parsers' own words hold bytes of what was asked
     work = make()
     with suppress(EOFError, OSError):
         while True:

@@ -1,5 +1,6 @@
 """Processes that work: each answers whoever asked, and is replaced when it dies or hangs."""
 
+import logging
 import os
 import signal
 import threading
@@ -33,6 +34,8 @@ def work(asked: Asked) -> float:
         time.sleep(value)
     if name == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if name == "log":
+        logging.getLogger("parser").error("SECRET")
     if name == "raise":
         raise ValueError("SECRET")
     return os.getpid() if name == "pid" else value
@@ -83,6 +86,14 @@ def test_a_fault_tells_its_place_and_not_its_text(one: Processes[Asked, float]) 
     assert "ValueError at" in str(caught.value)
     assert "SECRET" not in str(caught.value)
     assert one.ask(("echo", 3)) == 3
+
+
+def test_what_a_parser_says_of_what_was_asked_is_written_nowhere(
+    capfd: pytest.CaptureFixture[str], one: Processes[Asked, float]
+) -> None:
+    """The capture comes first: the processes inherit it."""
+    assert one.ask(("log", 4)) == 4
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_signal_to_all_of_the_service_leaves_the_processes_to_the_one_that_drains(
