@@ -33,7 +33,9 @@ bench-gpu: $(DEV)/.installed ## measure the engine alone on an NVIDIA card, by b
 
 stress: $(DEV)/.installed ## twenty reloads and restarts, ten times the load, 30,000 mixed ECGs; an hour
 	$(DEV)/bin/python -m tests.stress.reloads
+	$(DEV)/bin/python -m tests.stress.reloads --readers 2
 	$(DEV)/bin/python -m tests.stress.restarts
+	$(DEV)/bin/python -m tests.stress.restarts --readers 2
 	$(DEV)/bin/python -m tests.stress.overload
 	STRESS_ECGS=30000 $(DEV)/bin/python -m pytest tests/stress/test_mixed.py
 

@@ -147,11 +147,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", type=Path, default=default_bundle(), help="a sound bundle with a self-test")
     parser.add_argument("--reloads", type=int, default=RELOADS)
+    parser.add_argument("--readers", default="", help="processes that read; as many as the service takes without it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as beside:
         folder = Path(beside) / "bundle"
         shutil.copytree(options.bundle, folder)
-        instance = Instance(ECG_BUNDLE=str(folder))
+        instance = Instance(ECG_BUNDLE=str(folder), ECG_READERS=options.readers)
         try:
             report = swap(instance.url, options.bundle, folder, options.reloads)
         finally:

@@ -132,8 +132,9 @@ def main() -> int:
     """Restart, and print what became of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--restarts", type=int, default=RESTARTS)
+    parser.add_argument("--readers", default="", help="processes that read; as many as the service takes without it")
     options = parser.parse_args()
-    report = restart(options.restarts)
+    report = restart(options.restarts, ECG_READERS=options.readers)
     failed = failures(report)
     figures = {"restarts": len(report.stop_s), "slowest_stop_s": max(report.stop_s), **report.outcomes}
     sys.stdout.write(json.dumps({**figures, "failed": failed}) + "\n")
