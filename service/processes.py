@@ -38,7 +38,11 @@ class BusyError(ProcessError):
 
 
 class LostError(ProcessError):
-    """The process crashed or hung, and another has taken its place."""
+    """The process ended, and another has taken its place."""
+
+
+class HungError(LostError):
+    """It did not end by itself: what was asked took too long."""
 
 
 class FaultError(ProcessError):
@@ -89,7 +93,7 @@ class Processes(Generic[Asked, Said]):
         """What a process that is free says.
 
         Raises:
-            BusyError, LostError, FaultError: as they say.
+            BusyError, LostError, HungError, FaultError: as they say.
         """
         try:
             worker = self._free.get(timeout=self._timeout_s)
@@ -124,6 +128,9 @@ class _Worker:
     def ask(self, asked: object, timeout_s: float) -> Any:
         try:
             said = self._exchanged(asked, timeout_s if self._warm else max(timeout_s, WARM_UP_S))
+        except HungError:
+            self._replace("it took too long")
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, what is left in the pipe is not the next one's answer
             self._replace(type(error).__name__)
             raise LostError("the process was lost") from None
@@ -135,7 +142,7 @@ class _Worker:
     def _exchanged(self, asked: object, timeout_s: float) -> object:
         self._pipe.send(asked)
         if not self._pipe.poll(timeout_s):
-            raise TimeoutError
+            raise HungError("the work took too long")
         return self._pipe.recv()
 
     def end(self) -> None:

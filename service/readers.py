@@ -22,7 +22,7 @@ from model.reader import PARTS, Prepared, Reader, delineate_by_network
 from model.signal.recording import Recording
 from service import examples
 from service.errors import InternalError
-from service.processes import LostError, ProcessError, Processes
+from service.processes import HungError, LostError, ProcessError, Processes
 from service.reading import Asked, Decode, ReadingHere, Rendered
 from service.telemetry import LOGGER, Stage
 
@@ -50,6 +50,9 @@ class Readers:
         model: `service.schemas.ModelBody` of what answers.
         note: is told how many seconds a stage took.
         processes: how many.
+
+    Raises:
+        EngineError: the system has no room for so many.
     """
 
     def __init__(
@@ -57,9 +60,12 @@ class Readers:
     ) -> None:
         self.reader = reader
         self._note = note
-        self._processes: Processes[_Call, _Result] = Processes(
-            partial(_opened, reader.bundle, model), processes=processes, timeout_s=TIMEOUT_S, name="ecg-reader"
-        )
+        try:
+            self._processes: Processes[_Call, _Result] = Processes(
+                partial(_opened, reader.bundle, model), processes=processes, timeout_s=TIMEOUT_S, name="ecg-reader"
+            )
+        except ProcessError as error:
+            raise EngineError(f"a process that reads ECGs does not start: {error}") from None
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -103,9 +109,11 @@ class Readers:
         return result.value
 
     def _asked(self, call: _Call) -> _Result:
-        """The result, from another process where the first is lost, which may have been for any reason."""
+        """The result, from another process where the first was lost, for whatever reason but that it took too long."""
         try:
             return self._processes.ask(call)
+        except HungError:
+            raise
         except LostError:
             return self._processes.ask(call)
 

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, asynccontextmanager
 
 from model.bundle import Bundle, read_bundle
 from model.engine import Engine
-from model.errors import EngineError
+from model.errors import EcgError
 from model.files import Limits
 from model.reader import Delineator, Reader, delineate_by_network
 from service.admission import Admission
@@ -193,7 +193,7 @@ class Serving:
         reading = Readers(reader, model, self.telemetry.note, processes=processes)
         try:
             reading.warm()
-        except EngineError:
+        except EcgError:
             reading.close()
             raise
         self.telemetry.watch_readers(lambda: reading.pids)

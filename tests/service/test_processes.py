@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from service.processes import BusyError, FaultError, LostError, Processes, Work
+from service.processes import BusyError, FaultError, HungError, LostError, Processes, Work
 
 Asked = tuple[str, float]
 
@@ -105,20 +105,19 @@ def test_a_signal_to_all_of_the_service_leaves_the_processes_to_the_one_that_dra
     assert one.ask(("pid", 0)) == one.pids[0]
 
 
-def test_nobody_waits_for_ever_for_a_process_nor_for_its_work() -> None:
+def test_work_that_takes_too_long_is_given_up_with_its_process() -> None:
     processes: Processes[Asked, float] = Processes(make, processes=1, timeout_s=1, name="test")
     try:
         processes.warm(("echo", 0))
         before = processes.pids
-        with pytest.raises(LostError):
+        with pytest.raises(HungError):
             processes.ask(("sleep", 60))
         assert processes.pids != before
-        processes.warm(("echo", 0))
-        thread = threading.Thread(target=lambda: processes.ask(("sleep", 0.9)))
-        other = Processes[Asked, float](make, processes=0, timeout_s=0.05, name="test")
-        thread.start()
-        with pytest.raises(BusyError):
-            other.ask(("echo", 0))
-        thread.join(30)
     finally:
         processes.close()
+
+
+def test_who_finds_no_process_free_does_not_wait_for_ever() -> None:
+    none = Processes[Asked, float](make, processes=0, timeout_s=0.05, name="test")
+    with pytest.raises(BusyError):
+        none.ask(("echo", 0))
