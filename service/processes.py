@@ -7,6 +7,8 @@ import logging
 import multiprocessing
 import queue
 import signal
+import socket
+import struct
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +20,9 @@ Asked = TypeVar("Asked")
 Said = TypeVar("Said")
 
 Work = Callable[[Asked], Said]
+
+STILL_S = 30
+"""Longest that a pipe may stand still while something is on its way through it: its other end has been stopped."""
 
 WARM_UP_S = 120.0
 """Longest that a new process may take to import, and to work for the first time."""
@@ -169,10 +174,18 @@ class _Worker:
     def _spawned(self) -> tuple["Connection[Any, Any]", multiprocessing.process.BaseProcess]:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
+        _bound(ours)
         process = context.Process(target=_serve, args=(theirs, self._make), daemon=True, name=self._name)
         process.start()
         theirs.close()
         return ours, process
+
+
+def _bound(pipe: "Connection[Any, Any]") -> None:
+    """Let no thread wait for ever in the middle of sending or receiving; pipes of this module know of no time."""
+    with socket.fromfd(pipe.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as same:
+        for way in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            same.setsockopt(socket.SOL_SOCKET, way, struct.pack("ll", STILL_S, 0))
 
 
 def _serve(pipe: "Connection[Any, Any]", make: Callable[[], Work[Any, Any]]) -> None:

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -114,6 +115,19 @@ def test_work_that_takes_too_long_is_given_up_with_its_process() -> None:
         with pytest.raises(HungError):
             processes.ask(("sleep", 60))
         assert processes.pids != before
+    finally:
+        processes.close()
+
+
+def test_a_process_that_takes_nothing_of_what_is_sent_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.processes.STILL_S", 1)
+    processes: Processes[tuple[str, Any], Any] = Processes(make, processes=1, timeout_s=20, name="test")
+    try:
+        processes.warm(("echo", 0))
+        os.kill(processes.pids[0], signal.SIGSTOP)
+        with pytest.raises(LostError):
+            processes.ask(("echo", bytes(2**22)))
+        assert processes.ask(("echo", bytes(2**22))) == bytes(2**22)
     finally:
         processes.close()
 
