@@ -23,7 +23,7 @@ from model.files.wfdb_files import HEADER_SUFFIX, is_signal_file
 from model.files.wfdb_header import MAX_HEADER_BYTES, parse_header
 from model.signal.recording import Recording
 from service.pipeline import Job
-from service.uploads import Decoder
+from service.reading import Decode
 
 NDJSON = "application/x-ndjson"
 ZIP = "application/zip"
@@ -61,7 +61,7 @@ class Batch:
         TooLargeError: more members or lines, or more bytes when unpacked, than are accepted.
     """
 
-    def __init__(self, body: bytes, media_type: str, limits: Limits, job: Callable[[bytes, Decoder], Job]) -> None:
+    def __init__(self, body: bytes, media_type: str, limits: Limits, job: Callable[[bytes, Decode], Job]) -> None:
         self._limits = limits
         self._job = job
         kind = media_type.partition(";")[0].strip().lower()

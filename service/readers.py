@@ -6,11 +6,9 @@ can go on with it, and one that was lost takes nothing along.
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,7 @@ from service import examples
 from service.errors import InternalError
 from service.processes import HungError, LostError, ProcessError, Processes
 from service.reading import Asked, Decode, ReadingHere, Rendered
-from service.telemetry import LOGGER, Stage
+from service.telemetry import LOGGER, Stage, timed
 
 TIMEOUT_S = 60.0
 """Longest that a call may take, or wait for a process; a recording of 5 minutes takes less than one second."""
@@ -39,7 +37,7 @@ class _Result:
     """What came of a call, and the seconds of its stages."""
 
     value: Any
-    took: tuple[tuple[Stage, float], ...]
+    took: dict[Stage, float]
 
 
 class Readers:
@@ -102,7 +100,7 @@ class Readers:
         except ProcessError as error:
             _log.error("a process that reads ECGs failed: %s", error)
             raise InternalError from None
-        for stage, seconds in result.took:
+        for stage, seconds in result.took.items():
             self._note(stage, seconds)
         if isinstance(result.value, EcgError):
             raise result.value
@@ -128,34 +126,20 @@ class _Elsewhere:
         raise EngineError("the network runs in another process")
 
 
-class _Stopwatch:
-    """Remembers how long the stages of one call took."""
-
-    def __init__(self) -> None:
-        self.took: list[tuple[Stage, float]] = []
-
-    @contextmanager
-    def stage(self, name: Stage) -> Iterator[None]:
-        began_s = monotonic()
-        try:
-            yield
-        finally:
-            self.took.append((name, monotonic() - began_s))
-
-
 def _opened(bundle: Bundle, model: dict[str, str]) -> Callable[[_Call], _Result]:
     """What does the work of one process."""
-    watch = _Stopwatch()
-    reading = ReadingHere(Reader(bundle, _Elsewhere(), delineate_by_network), model, watch.stage)
+    took: dict[Stage, float] = {}
+    timing = partial(timed, took.__setitem__)
+    reading = ReadingHere(Reader(bundle, _Elsewhere(), delineate_by_network), model, timing)
 
     def work(call: _Call) -> _Result:
         name, given = call
-        watch.took.clear()
+        took.clear()
         try:
             value = getattr(reading, name)(*given)
         except EcgError as error:
             value = error
-        return _Result(value, tuple(watch.took))
+        return _Result(value, dict(took))
 
     return work
 

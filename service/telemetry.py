@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
@@ -106,14 +106,9 @@ class Telemetry:
         for reason in ("client_gone", "client_stalled", "not_ready", "internal"):
             self.cut.labels(reason)
 
-    @contextmanager
-    def stage(self, name: Stage) -> Iterator[None]:
+    def stage(self, name: Stage) -> AbstractContextManager[None]:
         """Time a stage, whether it ends well or not."""
-        began_s = monotonic()
-        try:
-            yield
-        finally:
-            self.note(name, monotonic() - began_s)
+        return timed(self.note, name)
 
     def note(self, name: Stage, seconds: float) -> None:
         """Count a stage that has ended."""
@@ -157,6 +152,16 @@ class Telemetry:
             self.memory_bytes.labels("device").set_function(card_bytes)
         for statement in bundle.statements:
             self.findings.labels(statement.key)
+
+
+@contextmanager
+def timed(note: Callable[[Stage, float], None], name: Stage) -> Iterator[None]:
+    """Tell how many seconds a stage took, whether it ends well or not."""
+    began_s = monotonic()
+    try:
+        yield
+    finally:
+        note(name, monotonic() - began_s)
 
 
 class JsonFormatter(logging.Formatter):

@@ -1,7 +1,7 @@
 """How a body is to be read: from its content type and its query to the decoder that turns bytes into a recording."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,18 +12,17 @@ from python_multipart.multipart import parse_options_header
 from model.errors import MalformedError, TooLargeError, UnknownFormatError
 from model.files import BODY_DECODERS, Limits, decode_body, decode_files
 from model.signal.recording import Recording
+from service.reading import Decode
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
-
-Decoder = Callable[[bytes], Recording]
 
 FIELD = "files"
 MULTIPART = "multipart/form-data"
 MAX_BOUNDARY_BYTES = 70  # RFC 2046, section 5.1.1
 
 
-def decoder(content_type: str, query: Mapping[str, str], limits: Limits) -> Decoder:
+def decoder(content_type: str, query: Mapping[str, str], limits: Limits) -> Decode:
     """What decodes a body.
 
     Args:

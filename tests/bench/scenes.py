@@ -88,7 +88,7 @@ class Flooded:
 
 @dataclass(frozen=True)
 class Instant:
-    """What the service answers when the network costs nothing: ECGs a second, whole, and the processes that read."""
+    """What the service answers when the network costs nothing: ECGs a second, by processes that read and by parts."""
 
     readers: int
     parts: Parts

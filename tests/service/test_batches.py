@@ -8,13 +8,13 @@ from model.errors import TooLargeError
 from model.files import SERVICE_LIMITS
 from service.batches import Batch
 from service.pipeline import Job
+from service.reading import Decode
 from service.turns import Claim
-from service.uploads import Decoder
 
 LIMITS = replace(SERVICE_LIMITS, unpacked_bytes=100_000)
 
 
-def job(body: bytes, decode: Decoder) -> Job:
+def job(body: bytes, decode: Decode) -> Job:
     return Job(body, decode, frozenset(), "request", Claim("batch", "ward"))
 
 

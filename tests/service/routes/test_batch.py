@@ -18,10 +18,10 @@ from service import examples
 from service.app import create_app
 from service.batches import MAX_MEMBERS, Batch
 from service.pipeline import Job
+from service.reading import Decode
 from service.schemas import AnswerBody
 from service.settings import Settings
 from service.turns import Claim
-from service.uploads import Decoder
 from tests.service import bodies
 from tests.service.stubs import StubEngine, listening, no_waves, post
 
@@ -195,7 +195,7 @@ def test_a_damaged_archive_is_read_as_far_as_it_goes_or_refused() -> None:
             pass
 
 
-def job(body: bytes, decode: Decoder) -> Job:
+def job(body: bytes, decode: Decode) -> Job:
     return Job(body, decode, frozenset(), "request", Claim("batch", "ward"))
 
 
