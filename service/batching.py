@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
@@ -89,9 +89,9 @@ class Batcher:
         self._limits = limits
         self._observe = observe
         self._line: Line[Entry] = Line(overdue_s=limits.queue_age_s / 2)
-        self._windows: Counter[Priority] = Counter()
+        self._windows: dict[Priority, int] = dict.fromkeys(PRIORITIES, 0)
         self._unanswered: set[Entry] = set()
-        self._arrived = asyncio.Condition()
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._window_s = 0.0
         self._given_up: set[asyncio.Future[Outputs]] = set()
         self._hung_since_s = 0.0
@@ -105,8 +105,8 @@ class Batcher:
     async def close(self, timeout_s: float | None = None) -> None:
         """Accept nothing more and answer what was accepted; what is left after `timeout_s` gets NotReadyError."""
         self._closing = True
-        async with self._arrived:
-            self._arrived.notify_all()
+        for _ in range(len(self._waiting)):
+            self._wake()
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*self._lanes), timeout_s)
         for entry in tuple(self._unanswered):
@@ -150,8 +150,6 @@ class Batcher:
         self._unanswered.add(entry)
         expiry = None if claim.priority == "batch" else loop.call_later(self._limits.queue_age_s, self._expire, entry)
         try:
-            async with self._arrived:
-                self._arrived.notify()
             return await entry.answer
         finally:
             self._drop(entry)
@@ -168,13 +166,15 @@ class Batcher:
             raise NotReadyError("the service is starting or stopping")
         if self.hung:
             raise EngineError("the model does not answer")
-        alike: tuple[Priority, ...] = ("batch",) if claim.priority == "batch" else ("stat", "routine")
+        many = claim.priority == "batch"
+        alike = self.depth("batch") if many else self.depth("stat") + self.depth("routine")
         wait_s = self._wait_s(claim.priority)
-        retry_after_s = max(1, math.ceil(wait_s))
-        if sum(map(self.depth, alike)) >= room_for(claim.priority, self._limits.queue_ecgs):
-            raise Overloaded("too many ECGs wait for the model", retry_after_s)
-        if claim.priority != "batch" and wait_s > self._limits.queue_age_s:
-            raise Overloaded(f"the wait for the model is longer than {self._limits.queue_age_s:g} s", retry_after_s)
+        if alike >= room_for(claim.priority, self._limits.queue_ecgs):
+            raise Overloaded("too many ECGs wait for the model", max(1, math.ceil(wait_s)))
+        if wait_s > self._limits.queue_age_s and not many:
+            raise Overloaded(
+                f"the wait for the model is longer than {self._limits.queue_age_s:g} s", max(1, math.ceil(wait_s))
+            )
 
     def _wait_s(self, priority: Priority) -> float:
         """How long an ECG that arrives now will wait, from the rate at which windows drain."""
@@ -182,7 +182,12 @@ class Batcher:
 
     def _windows_waiting(self, priority: Priority = "batch") -> int:
         """Windows that wait with at least a priority."""
-        return sum(self._windows[one] for one in PRIORITIES[: PRIORITIES.index(priority) + 1])
+        waiting = 0
+        for one in PRIORITIES:
+            waiting += self._windows[one]
+            if one == priority:
+                break
+        return waiting
 
     def _expire(self, entry: Entry) -> None:
         if not entry.taken:
@@ -198,9 +203,9 @@ class Batcher:
 
     async def _work_or_end(self) -> bool:
         """Wait for windows; False when the queue is closing and empty."""
-        async with self._arrived:
-            await self._arrived.wait_for(lambda: self._line or self._closing)
-            return bool(self._line)
+        while not self._line and not self._closing:
+            await self._news()
+        return bool(self._line)
 
     async def _wait_for_company(self) -> None:
         """Let an incomplete batch fill up, until its deadline."""
@@ -209,8 +214,22 @@ class Batcher:
             if left_s <= 0 or self._closing or self.depth("stat"):
                 return
             with suppress(TimeoutError):
-                async with asyncio.timeout(left_s), self._arrived:
-                    await self._arrived.wait()
+                async with asyncio.timeout(left_s):
+                    await self._news()
+
+    async def _news(self) -> None:
+        """Wait until an ECG arrives or the queue closes."""
+        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(news)
+        await news
+
+    def _wake(self) -> None:
+        """Tell one lane that waits, if any does."""
+        while self._waiting:
+            news = self._waiting.popleft()
+            if not news.done():
+                news.set_result(None)
+                return
 
     def _take(self) -> list[Piece]:
         """Windows for one batch; an ECG that needs further batches waits for another turn, for fairness."""
@@ -284,6 +303,7 @@ class Batcher:
     def _join(self, entry: Entry) -> None:
         self._line.join(entry, entry.claim)
         self._windows[entry.claim.priority] += entry.left
+        self._wake()
 
     def _drop(self, entry: Entry) -> None:
         self._unanswered.discard(entry)

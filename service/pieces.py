@@ -95,13 +95,13 @@ def deliver(batch: list[Piece], outputs: Outputs) -> None:
     row = 0
     for piece in batch:
         count = piece.last - piece.first
-        piece.entry.put(piece.first, outputs[row : row + count])
+        piece.entry.put(piece.first, outputs if count == rows else outputs[row : row + count])
         row += count
 
 
 def _finite(outputs: Outputs) -> bool:
     arrays = [outputs.logits, outputs.embedding, *outputs.waves.values()]
-    return all(np.isfinite(values).all() for values in arrays if np.issubdtype(values.dtype, np.inexact))
+    return all(np.isfinite(values).all() for values in arrays if values.dtype.kind == "f")
 
 
 def _stacked(pieces: list[Outputs]) -> Outputs:

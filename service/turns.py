@@ -59,6 +59,7 @@ class Line(Generic[T]):
         self._clock = clock
         self._places: dict[T, _Place] = {}
         self._waiting: dict[Priority, OrderedDict[str, dict[T, None]]] = {name: OrderedDict() for name in PRIORITIES}
+        self._depths: dict[Priority, int] = dict.fromkeys(PRIORITIES, 0)
         self._favoured = False
 
     def __len__(self) -> int:
@@ -69,7 +70,7 @@ class Line(Generic[T]):
 
     def depth(self, priority: Priority) -> int:
         """How many of a priority wait."""
-        return sum(map(len, self._waiting[priority].values()))
+        return self._depths[priority]
 
     def age_s(self, priority: Priority) -> float:
         """How long the oldest of a priority has waited."""
@@ -85,12 +86,14 @@ class Line(Generic[T]):
         """Stand at the end of the caller's own."""
         self._places[one] = _Place(claim, self._clock())
         self._waiting[claim.priority].setdefault(claim.caller, {})[one] = None
+        self._depths[claim.priority] += 1
 
     def leave(self, one: T) -> None:
         """Give up the place; nothing where there is none."""
         place = self._places.pop(one, None)
         if place is None:
             return
+        self._depths[place.claim.priority] -= 1
         callers = self._waiting[place.claim.priority]
         own = callers[place.claim.caller]
         del own[one]

@@ -90,6 +90,22 @@ def test_a_long_ecg_does_not_hold_up_a_short_one() -> None:
     assert engine.batches == [1] * 61
 
 
+def test_the_windows_of_a_long_ecg_run_beside_each_other_on_lanes_that_have_nothing_to_do() -> None:
+    meeting = threading.Barrier(3)
+
+    class MeetingEngine(StubEngine):
+        def run(self, windows: Array) -> Outputs:
+            meeting.wait(30)
+            return super().run(windows)
+
+    async def ask() -> None:
+        async with queue(MeetingEngine(), BatchLimits(lanes=3, windows=1)) as batcher:
+            await asyncio.sleep(0)  # every lane waits
+            require_own(await batcher.run(signed(1, windows=3)), signed(1, windows=3))
+
+    asyncio.run(ask())
+
+
 def test_what_waits_together_runs_together_up_to_the_largest_batch() -> None:
     gate = threading.Event()
     engine = StubEngine(gate=gate)
