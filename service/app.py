@@ -62,8 +62,10 @@ def create_app(settings: Settings, engine: Engine | None = None, delineate: Deli
     described = app.openapi
     app.openapi = lambda: completed(described())  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _translate)
-    app.add_middleware(Door, serving=serving, read_ecg=ecgs.read_ecg)
-    app.add_middleware(Watch, telemetry=serving.telemetry, audit=serving.audit, leaving=lambda: serving.draining)
+    app.add_exception_handler(Exception, _pass_on)
+    # Around the layers that FastAPI has for its routes: what goes no further than the door does not pay for them.
+    door = Door(app.build_middleware_stack(), serving, ecgs.read_ecg)
+    app.middleware_stack = Watch(door, serving.telemetry, serving.audit, leaving=lambda: serving.draining)
     return app
 
 
@@ -75,6 +77,11 @@ async def _translate(_: Request, error: Exception) -> NoReturn:
         raise MethodError("this path does not have that method", allowed)
     if status == 404:
         raise NotFoundError("there is nothing at this path")
+    raise error
+
+
+async def _pass_on(_: Request, error: Exception) -> NoReturn:
+    """Leave what went wrong to `Watch`; Starlette would answer it in plain text."""
     raise error
 
 

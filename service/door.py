@@ -1,7 +1,6 @@
 """Before the routes: who brings an ECG, and whether there is room for it; a refusal here costs next to nothing."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
 
 from fastapi import Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -10,6 +9,7 @@ from service.connections import is_crowded
 from service.errors import Overloaded
 from service.requests import Admitted, admit_caller, announced_bytes, batch_claim_of, claim_of, trace_of
 from service.serving import Serving
+from service.turns import Claim
 
 ECGS = "/v1/ecgs"
 BATCH = "/v1/ecgs/batch"
@@ -41,9 +41,9 @@ class Door:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._most_bytes:
             await self._app(scope, receive, send)
             return
-        with ExitStack() as held:
-            request = Request(scope, receive)
-            await self._admit(request, held)
+        request = Request(scope, receive)
+        claim = await self._claim(request)
+        with self._serving.admission.permit(announced_bytes(request, self._most_bytes[scope["path"]]), claim):
             if scope["path"] != ECGS:
                 await self._app(scope, receive, send)
                 return
@@ -51,7 +51,8 @@ class Door:
         # A ready answer holds no place, however slowly it is read.
         await answer(scope, receive, send)
 
-    async def _admit(self, request: Request, held: ExitStack) -> None:
+    async def _claim(self, request: Request) -> Claim:
+        """The place of a request that may come in, noted for its route."""
         path = request.scope["path"]
         trace_of(request).route = path
         caller = await admit_caller(request, "read")
@@ -59,5 +60,5 @@ class Door:
         if is_crowded(request.scope):
             raise Overloaded("there are too many connections")
         self._serving.pipeline.batcher.require(claim)  # nothing is read that would be refused when it is decoded
-        held.enter_context(self._serving.admission.permit(announced_bytes(request, self._most_bytes[path]), claim))
         request.scope["state"]["admitted"] = Admitted(caller, claim)
+        return claim
