@@ -159,9 +159,9 @@ def observe_batches(telemetry: Telemetry) -> Callable[[BatchRun], None]:
 
     def observe(run: BatchRun) -> None:
         telemetry.batch_size.observe(run.windows)
-        telemetry.stage_seconds.labels("inference").observe(run.seconds)
+        telemetry.count_stage("inference", run.seconds)
         for wait_s, context in zip(run.waits_s, run.contexts, strict=True):
-            telemetry.stage_seconds.labels("queue").observe(wait_s)
+            telemetry.count_stage("queue", wait_s)
             context.run(note_stage, "queue", wait_s, ended_s_ago=run.seconds)
             context.run(note_stage, "inference", run.seconds)
 

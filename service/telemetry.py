@@ -53,9 +53,10 @@ class Telemetry:
             buckets=SECONDS,
             registry=registry,
         )
-        self.stage_seconds = Histogram(
+        stages = Histogram(
             "ecg_stage_seconds", "Time in one stage of an answer.", ("stage",), buckets=SECONDS, registry=registry
         )
+        self._stages: dict[Stage, Histogram] = {name: stages.labels(name) for name in get_args(Stage)}
         self.queue_depth = Gauge("ecg_queue_depth", "ECGs that wait for the model.", ("priority",), registry=registry)
         self.queue_age_seconds = Gauge(
             "ecg_queue_age_seconds", "Age of the oldest of them.", ("priority",), registry=registry
@@ -97,8 +98,6 @@ class Telemetry:
 
     def _begin_at_zero(self) -> None:
         """Series that exist before the first event, so that a dashboard shows 0 and not nothing."""
-        for stage in get_args(Stage):
-            self.stage_seconds.labels(stage)
         for verdict in get_args(Verdict):
             self.quality.labels(verdict)
         self.refusals.labels("overloaded")
@@ -111,9 +110,13 @@ class Telemetry:
         return timed(self.note, name)
 
     def note(self, name: Stage, seconds: float) -> None:
-        """Count a stage that has ended."""
-        self.stage_seconds.labels(name).observe(seconds)
+        """Count a stage that has ended, and trace it."""
+        self.count_stage(name, seconds)
         note_stage(name, seconds)
+
+    def count_stage(self, name: Stage, seconds: float) -> None:
+        """Count a stage that has ended."""
+        self._stages[name].observe(seconds)
 
     def count_answer(self, verdict: Verdict, present: Iterable[str]) -> None:
         """Count an answer's verdict and the keys of the findings that are present."""

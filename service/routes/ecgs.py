@@ -12,7 +12,7 @@ from service.documentation import ANSWERS, BATCH_BODY, ECG_BODY, LINES
 from service.idempotency import Work
 from service.lines import NOT_STORED, LineStream, LineWriter
 from service.pipeline import Answered, Job
-from service.requests import admitted_of, parts_of, read_body, resend_of, serving_of, trace_of, unless_gone
+from service.requests import admitted_of, query_of, read_body, resend_of, serving_of, trace_of, unless_gone
 from service.uploads import decoder
 
 router = APIRouter(tags=["ecg"])
@@ -29,10 +29,10 @@ async def read_ecg(request: Request) -> Response:
     """
     serving = serving_of(request)
     admitted = admitted_of(request)
-    parts = parts_of(request)
-    decode = decoder(request.headers.get("content-type", ""), request.query_params, serving.limits)
+    query = query_of(request)
+    decode = decoder(request.headers.get("content-type", ""), query.given, serving.limits)
     body = await read_body(request, serving.settings.body_bytes, serving.settings.body_timeout_s)
-    job = Job(body, decode, parts, trace_of(request).request_id, admitted.claim)
+    job = Job(body, decode, query.parts, trace_of(request).request_id, admitted.claim)
 
     async def work() -> Answered:
         with serving.lease() as pipeline:
@@ -64,7 +64,7 @@ async def read_batch(request: Request) -> LineStream:
     serving = serving_of(request)
     settings = serving.settings
     caller, claim = admitted_of(request).caller, admitted_of(request).claim
-    parts = parts_of(request)
+    parts = query_of(request).parts
     trace = trace_of(request)
     resend_of(request, b"", 0)  # a key that is none is refused before the body is read
 
