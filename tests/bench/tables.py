@@ -173,4 +173,8 @@ costs a core beside the network is the time between two answers less that betwee
 
 JSON is the same numbers, read by each server as its own users have it read: by LitServe into a dict, by MLServer as a
 tensor of its V2 protocol, by BentoML as lists that its signature types and pydantic checks, and by the service with the
-decoder of its own. No peer is lent that decoder."""
+decoder of its own. No peer is lent that decoder.
+
+`tiny` stands for a larger network. Its encoder has random weights, which cost what trained ones do, and it finds
+nothing; its wave head is that of the bundle above, weights and all, which needs no encoder, so that waves and
+measurements and what they cost are those of a trained network. The head is part of what onnxruntime alone runs."""
