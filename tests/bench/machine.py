@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import sysconfig
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import psutil
 from tests.bench.servers import OURS, PEERS, python_of, why_not
 
 GIBIBYTE = 1024**3
+PROFILE_GUIDED = "--enable-optimizations"
 SHARED = ("onnxruntime-gpu", "onnxruntime", "numpy", "scipy")
 
 
@@ -18,7 +20,21 @@ def machine() -> str:
     """Processor, cores, memory, system and Python in one line."""
     memory = psutil.virtual_memory().total / GIBIBYTE
     cores = os.cpu_count()
-    return f"{_processor()}, {cores} cores, {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}"
+    return f"{_processor()}, {cores} cores, {memory:.0f} GiB, {platform.system()}, {python(_configured_with())}"
+
+
+def python(configured_with: str | None) -> str:
+    """The interpreter's version, and whether it was configured to be built with profile-guided optimisation.
+
+    Said is how it was configured and no more: Debian's packages are built so without the option.
+
+    Args:
+        configured_with: arguments of its `configure`; None where there was none.
+    """
+    said = f"Python {platform.python_version()}"
+    if configured_with is None:
+        return said
+    return f"{said} configured {'with' if PROFILE_GUIDED in configured_with else 'without'} `{PROFILE_GUIDED}`"
 
 
 def versions(name: str) -> str:
@@ -33,6 +49,11 @@ def versions(name: str) -> str:
     )
     said = subprocess.run([python_of(name), "-c", code], capture_output=True, text=True, check=True)
     return said.stdout.strip()
+
+
+def _configured_with() -> str | None:
+    found = sysconfig.get_config_var("CONFIG_ARGS")
+    return None if found is None else str(found)
 
 
 def _version(package: str) -> str | None:

@@ -44,7 +44,7 @@ class Effort:
 
     rounds: int = 5
     seconds: float = 3.0
-    half_rounds: int = 3
+    half_rounds: int = 6
     half_seconds: float = 20.0
     peak_seconds: float = 10.0
     flood_seconds: float = 60.0

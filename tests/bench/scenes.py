@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 
 from tests.bench import load
 from tests.bench.bodies import Body, Parts, Request
@@ -62,13 +63,32 @@ class Saturated:
 
 @dataclass(frozen=True)
 class Latency:
-    """At one rate: milliseconds, medians over the rounds, and the share of requests that were answered."""
+    """At one rate.
+
+    Attributes:
+        name: of the server.
+        rate: arrivals a second.
+        rounds: seconds of each answer, sorted, round by round.
+        asked: requests in all of them.
+    """
 
     name: str
     rate: float
-    p50_ms: float
-    p99_ms: float
-    answered: float
+    rounds: list[list[float]]
+    asked: int
+
+    @property
+    def answered(self) -> float:
+        """The share of requests that were answered."""
+        return sum(map(len, self.rounds)) / max(1, self.asked)
+
+    def of_all_ms(self, share: float) -> float:
+        """What such a share of the answers of all rounds does not pass, in ms: of one round, p99 is two or three."""
+        return 1000 * quantile(sorted(chain.from_iterable(self.rounds)), share)
+
+    def of_each_ms(self, share: float) -> list[float]:
+        """The same of each round alone."""
+        return [1000 * quantile(one, share) for one in self.rounds]
 
 
 @dataclass(frozen=True)
@@ -143,13 +163,16 @@ def saturation(server: Server, request: Request, callers: ProcessPoolExecutor, c
 def half_load(
     servers: Sequence[tuple[Server, Request]], callers: ProcessPoolExecutor, rate: float, *, rounds: int, seconds: float
 ) -> list[Latency]:
-    """Latency of each server at the same rate, with random arrivals, the same in each."""
-    seen: dict[str, list[load.Outcome]] = {}
+    """Latency of each server at the same rate: every one once a round, with random arrivals, the same for each.
+
+    The order is turned round each time, so that a busy minute strikes now one, now another.
+    """
+    seen: dict[str, list[load.Outcome]] = {server.plan.name: [] for server, _ in servers}
     for number in range(rounds):
-        for server, request in servers:
+        for server, request in servers if number % 2 else servers[::-1]:
             with awake(server):
                 run = callers.submit(load.arrive, load.Target(server.url, request), rate, seconds, seed=number)
-                seen.setdefault(server.plan.name, []).append(run.result())
+                seen[server.plan.name].append(run.result())
     return [_latency(name, rate, outcomes) for name, outcomes in seen.items()]
 
 
@@ -207,14 +230,7 @@ def _watched(server: Server, run: Future[tuple[load.Outcome, float | None]]) -> 
 
 def _latency(name: str, rate: float, outcomes: list[load.Outcome]) -> Latency:
     asked = sum(len(one.samples) for one in outcomes)
-    answered = [one.answered() for one in outcomes]
-    return Latency(
-        name,
-        rate,
-        p50_ms=statistics.median(quantile(one, 0.5) for one in answered) * 1000,
-        p99_ms=statistics.median(quantile(one, 0.99) for one in answered) * 1000,
-        answered=sum(map(len, answered)) / max(1, asked),
-    )
+    return Latency(name, rate, [one.answered() for one in outcomes], asked)
 
 
 def quantile(values: Sequence[float], share: float) -> float:

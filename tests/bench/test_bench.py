@@ -1,6 +1,7 @@
 """The benchmark counts what it says it counts, and every row of its page has its numbers."""
 
 import json
+import platform
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +11,13 @@ import pytest
 from model.signal.recording import Recording
 from service.app import create_app
 from service.settings import Settings
-from tests.bench import load
+from tests.bench import bare, load
 from tests.bench.bodies import Body, Request, peer_request, recordings, service_request
 from tests.bench.load import Outcome, Sample, Target
+from tests.bench.machine import python
 from tests.bench.run import probabilities
-from tests.bench.scenes import Flooded, Instant, Latency, Row, alternate, quantile
+from tests.bench.scenes import Flooded, Instant, Latency, Row, alternate, half_load, quantile
+from tests.bench.servers import Plan, Server
 from tests.bench.tables import Report, Saturation, markdown
 from tests.service.stubs import StubEngine, listening, no_waves, write_bundle
 
@@ -77,6 +80,48 @@ def test_peers_share_the_pins_of_the_service() -> None:
     assert set(pins) <= set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"])
 
 
+class _Watched(Server):
+    """Somebody else's server, which neither rests nor ends."""
+
+    def __init__(self, name: str, url: str, woken: list[str]) -> None:
+        self.plan = Plan(name, "raw", Path(), "", ())
+        self.url = url
+        self._woken = woken
+
+    def wake(self) -> None:
+        self._woken.append(self.plan.name)
+
+    def rest(self) -> None:
+        """Nothing: it answers for others too."""
+
+
+def test_half_load_asks_each_once_a_round_and_turns_the_order_round(url: str) -> None:
+    woken: list[str] = []
+    request = service_request("raw", "findings", recordings())
+    servers = [(_Watched(name, url, woken), request) for name in ("ours", "LitServe")]
+    with bare.pinned(()) as callers:
+        found = half_load(servers, callers, 40.0, rounds=2, seconds=0.5)
+    assert woken == ["LitServe", "ours", "ours", "LitServe"]
+    assert [one.name for one in found] == ["ours", "LitServe"]
+    assert [len(one.rounds) for one in found] == [2, 2]
+    assert found[0].asked == found[1].asked
+    assert [one.answered for one in found] == [1.0, 1.0]
+
+
+def test_a_quantile_of_all_rounds_is_not_one_of_their_quantiles() -> None:
+    calm, busy = [0.01] * 98 + [0.05, 0.06], [0.01] * 90 + [0.5] * 10
+    found = Latency("ours", 5.0, [calm, busy], 200)
+    assert found.of_each_ms(0.99) == pytest.approx([60, 500])
+    assert found.of_all_ms(0.93) == pytest.approx(10)
+    assert found.of_all_ms(0.99) == pytest.approx(500)
+
+
+def test_the_interpreter_is_said_to_be_configured_as_it_was() -> None:
+    assert python("'--enable-shared' '--enable-optimizations'").endswith("configured with `--enable-optimizations`")
+    assert python("'--enable-shared'").endswith("configured without `--enable-optimizations`")
+    assert python(None) == f"Python {platform.python_version()}"
+
+
 def test_the_page_has_every_table() -> None:
     rows = [Row("ours", "raw", "findings", lambda _: 9.5), Row("LitServe", "raw", "findings", lambda _: 8.0)]
     results, alone = alternate(rows, lambda _: 10.0, rounds=2, seconds=0.1)
@@ -87,7 +132,7 @@ def test_the_page_has_every_table() -> None:
             versions={"ours": "uvicorn 1"},
             how="briefly",
             saturations=[Saturation("At saturation", alone, results, {"ours raw": 100.0})],
-            latencies=[Latency("ours", 5.0, 20.0, 40.0, 1.0)],
+            latencies=[Latency("ours", 5.0, [[0.01, 0.02, 0.03], [0.02, 0.02, 0.4], [0.02]], 8)],
             floods=[Flooded("ours", 100.0, 9.0, 0.95, [0.001], 1.0, 0.0, 3.0, None)],
             missing={"BentoML": "it is not there"},
             instants=[Instant(2, "whole", 132.4)],
@@ -97,6 +142,7 @@ def test_the_page_has_every_table() -> None:
     assert (
         "raw: ours answers 1.19 (1.19 to 1.19) times as many as LitServe; onnxruntime alone would 1.25 times." in page
     )
+    assert "| ours | 7 | 20 | 20 to 20 | 400 | 20 to 400 | 88% |" in page
     assert "BentoML: it is not there" in page
     assert "more than 30" in page
     assert "| 2 | whole | 132 |" in page
