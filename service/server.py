@@ -18,7 +18,7 @@ from service.connections import timed
 from service.errors import SettingsError
 from service.security.certificates import follow_tls
 from service.serving import Serving
-from service.settings import OWN_DESCRIPTORS, Settings, names_in
+from service.settings import Settings, names_in
 from service.telemetry import Telemetry, set_up_logs
 
 KEEP_ALIVE_S = 75  # longer than the 60 s that balancers keep an idle connection, so that they close first
@@ -123,7 +123,7 @@ def _take_descriptors(settings: Settings) -> None:
     if 0 <= soft < DESCRIPTORS:
         soft = DESCRIPTORS if hard < 0 else min(DESCRIPTORS, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    needed = settings.connections * settings.descriptors_each + OWN_DESCRIPTORS
+    needed = settings.connections * settings.descriptors_each + settings.own_descriptors
     if 0 <= soft < needed:
         raise SettingsError(f"ECG_CONNECTIONS needs {needed} file descriptors, and {soft} are allowed (ulimit -n)")
 

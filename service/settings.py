@@ -31,7 +31,10 @@ CONNECTIONS = 2000
 """At once where nobody says how many: of 64 KiB each that nobody has read yet, so 125 MiB of them at most."""
 
 OWN_DESCRIPTORS = 128
-"""File descriptors that are for files, pipes and what has been accepted and not been let go yet."""
+"""File descriptors of the process alone, files and probes and what has been accepted and not been let go yet."""
+
+PROCESS_DESCRIPTORS = 3
+"""That each process beside this one takes here: its socket, and two pipes by which its end is known."""
 
 IN_PLAIN_WORDS = "i-accept-unauthenticated-access"
 
@@ -255,8 +258,15 @@ class Settings(BaseSettings):
     def most_connections(self) -> int:
         """Connections at once, as many as were set or as the file descriptors of this process allow."""
         allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        fit = CONNECTIONS if allowed < 0 else (allowed - OWN_DESCRIPTORS) // self.descriptors_each
+        fit = CONNECTIONS if allowed < 0 else (allowed - self.own_descriptors) // self.descriptors_each
         return self.connections or max(1, min(CONNECTIONS, fit))
+
+    @property
+    def own_descriptors(self) -> int:
+        """File descriptors that are not for connections: during a reload each process that reads is there twice."""
+        cores = usable_cores()
+        readers = cores if self.readers is None else self.readers
+        return OWN_DESCRIPTORS + PROCESS_DESCRIPTORS * 2 * (readers + (self.wave_workers or cores))
 
     @property
     def descriptors_each(self) -> int:

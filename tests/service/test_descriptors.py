@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from service.settings import OWN_DESCRIPTORS
+from service.settings import Settings
 from tests.service import bodies
 from tests.service.stubs import get, post, until
 from tests.stress.traffic import Traffic
@@ -69,14 +69,19 @@ class Service:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
+def readers() -> int:
+    return 0
+
+
+@pytest.fixture
+def service(tmp_path: Path, readers: int) -> Iterator[Service]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ECG_")}
     given = {"ECG_PORT": "0", "ECG_WORKERS": "1", "ECG_CONNECTIONS": str(CONNECTIONS)}
-    audit = {"ECG_AUDIT": str(tmp_path / "audit.log")}
+    given |= {"ECG_READERS": str(readers), "ECG_AUDIT": str(tmp_path / "audit.log")}
     command = [sys.executable, "-m", "service"]
     with (
         (tmp_path / "stderr").open("wb") as log,
-        subprocess.Popen(command, env=kept | given | audit, stdout=subprocess.PIPE, stderr=log, text=True) as running,
+        subprocess.Popen(command, env=kept | given, stdout=subprocess.PIPE, stderr=log, text=True) as running,
     ):
         try:
             said = running.stdout.readline() if running.stdout else ""
@@ -102,8 +107,12 @@ def crowd(url: str, count: int) -> Iterator[None]:
         yield
 
 
-def test_a_crowd_is_held_within_the_descriptors_and_every_ecg_is_answered(service: Service) -> None:
-    service.allow(CONNECTIONS + OWN_DESCRIPTORS)
+def room(readers: int) -> int:
+    return CONNECTIONS + Settings(readers=readers).own_descriptors
+
+
+def test_a_crowd_is_held_within_the_descriptors_and_every_ecg_is_answered(service: Service, readers: int) -> None:
+    service.allow(room(readers))
     traffic = Traffic()
     with traffic.flowing(lambda: service.url, 3):
         for _ in range(3):
@@ -111,7 +120,7 @@ def test_a_crowd_is_held_within_the_descriptors_and_every_ecg_is_answered(servic
                 assert service.read().status_code == 200
                 service.audit.rename(service.folder / f"moved-{time.monotonic_ns()}")
                 assert service.read().status_code == 200
-                assert service.descriptors < CONNECTIONS + OWN_DESCRIPTORS
+                assert service.descriptors < room(readers)
     assert traffic.outcomes["answered"] > 3
     assert traffic.outcomes.keys() == {"answered"}
     with crowd(service.url, 500):
@@ -123,6 +132,16 @@ def test_a_crowd_is_held_within_the_descriptors_and_every_ecg_is_answered(servic
     assert sum('"request"' in line and '"status":200' in line for line in service.log_lines) == (
         traffic.outcomes["answered"] + 7
     )
+
+
+@pytest.mark.parametrize("readers", [3])
+def test_there_is_room_in_a_crowd_for_processes_that_a_reload_brings(service: Service, readers: int) -> None:
+    service.allow(room(readers))
+    with crowd(service.url, 500):
+        until(lambda: service.descriptors >= CONNECTIONS)
+        assert post(f"{service.url}/v1/admin/reload").status_code == 200
+        assert service.descriptors < room(readers)
+        assert service.read().status_code == 200
 
 
 def test_where_there_are_none_left_who_is_connected_is_answered_and_all_is_well_again_afterwards(

@@ -6,11 +6,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.processes import BusyError, FaultError, HungError, LostError, Processes, Work
+from service.settings import PROCESS_DESCRIPTORS
 
 Asked = tuple[str, float]
 
@@ -136,3 +138,20 @@ def test_who_finds_no_process_free_does_not_wait_for_ever() -> None:
     none = Processes[Asked, float](make, processes=0, timeout_s=0.05, name="test")
     with pytest.raises(BusyError):
         none.ask(("echo", 0))
+
+
+def test_each_takes_as_many_file_descriptors_as_the_settings_reckon_with(one: Processes[Asked, float]) -> None:
+    one.warm(("echo", 0))  # with the first comes what all share
+    before = descriptors()
+    three: Processes[Asked, float] = Processes(make, processes=3, timeout_s=20, name="test")
+    try:
+        three.warm(("echo", 0))
+        with pytest.raises(LostError):
+            three.ask(("die", 0))
+        assert descriptors() == before + 3 * PROCESS_DESCRIPTORS
+    finally:
+        three.close()
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))

@@ -89,9 +89,18 @@ def test_the_queue_grows_with_the_cores_that_drain_it(monkeypatch: pytest.Monkey
 
 
 def test_connections_are_as_many_as_the_file_descriptors_allow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    cert, key = tmp_path / "cert", tmp_path / "key"
-    for allowed, plain, secured in ((1128, 1000, 500), (65536, 2000, 2000), (-1, 2000, 2000), (100, 1, 1)):
+    tls = {"tls_cert": tmp_path / "cert", "tls_key": tmp_path / "key"}
+    alone = Settings(readers=0, wave_workers=1)
+    for allowed, plain, secured in ((1134, 1000, 500), (65536, 2000, 2000), (-1, 2000, 2000), (100, 1, 1)):
         monkeypatch.setattr("resource.getrlimit", lambda _, allowed=allowed: (allowed, allowed))
-        assert Settings().most_connections == plain
-        assert Settings(tls_cert=cert, tls_key=key).most_connections == secured
-    assert Settings(connections=9, tls_cert=cert, tls_key=key).most_connections == 9
+        assert alone.most_connections == plain
+        assert alone.model_copy(update=tls).most_connections == secured
+    assert alone.model_copy(update={"connections": 9} | tls).most_connections == 9
+
+
+def test_processes_take_their_file_descriptors_from_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 1024))
+    monkeypatch.setattr("service.settings.usable_cores", lambda: 16)
+    few, many = Settings(readers=1, wave_workers=1), Settings(readers=9, wave_workers=5)
+    assert few.most_connections - many.most_connections == 12 * 3 * 2  # three each, and twice as many in a reload
+    assert Settings().own_descriptors == Settings(readers=16, wave_workers=16).own_descriptors
