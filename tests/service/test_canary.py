@@ -3,8 +3,12 @@
 import io
 import json
 import logging
+import os
+import signal
+import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from service import examples
 from service.app import create_app
@@ -24,10 +29,13 @@ from tests.service.stubs import PATIENCE_S, StubEngine, listening, no_waves
 
 CANARY = "Jane-Doe-1970-01-01"
 
+EITHER_WAY = pytest.mark.parametrize("readers", [0, 2])
+"""Processes that read: none, beside an engine that is a stub, or two, beside the network that ships."""
+
 
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """Everything that any logger but the client's says, in both forms."""
+def log(capfd: pytest.CaptureFixture[str]) -> Iterator[io.StringIO]:
+    """Everything that any logger but the client's says, in both forms; what processes say must be clean as well."""
     said = io.StringIO()
     root = logging.getLogger()
     handlers = [logging.StreamHandler(said), logging.StreamHandler(said)]
@@ -42,6 +50,7 @@ def log() -> Iterator[io.StringIO]:
     for handler in handlers:
         root.removeHandler(handler)
     root.setLevel(before)
+    assert CANARY not in "".join(capfd.readouterr())
 
 
 def renamed_record() -> dict[str, bytes]:
@@ -115,16 +124,35 @@ class Everything:
     collector: Collector
 
 
+def build(settings: Settings, readers: int) -> FastAPI:
+    if not readers:
+        return create_app(settings, StubEngine(), no_waves)
+    return create_app(settings.model_copy(update={"bundle": None, "device": "cpu", "readers": readers}))
+
+
+@pytest.fixture
+def app(settings: Settings, readers: int, log: io.StringIO) -> FastAPI:
+    """A service whose processes are started when what they say is listened to."""
+    del log
+    return build(settings, readers)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[httpx.Client]:
+    with listening(app) as url, httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
+        yield client
+
+
 @contextmanager
-def everything(bundle: Path, audit: Path) -> Iterator[Everything]:
+def everything(bundle: Path, audit: Path, readers: int) -> Iterator[Everything]:
     with providing() as provider, collecting() as collector, pytest.MonkeyPatch.context() as environment:
         environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         asked = Settings(bundle=bundle, audit=audit, oidc_issuer=provider.url, oidc_audience=AUDIENCE)
-        app = create_app(asked, StubEngine(), no_waves)
-        with listening(app) as url, httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
+        with listening(build(asked, readers)) as url, httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
             yield Everything(client, provider, collector)
 
 
+@EITHER_WAY
 def test_a_patients_data_are_found_nowhere(client: httpx.Client, log: io.StringIO) -> None:
     statuses = set()
     for request in requests():
@@ -140,6 +168,28 @@ def test_a_patients_data_are_found_nowhere(client: httpx.Client, log: io.StringI
     assert CANARY not in client.get("/metrics").text
     assert '"route":"/v1/ecgs"' in log.getvalue()
     assert CANARY not in log.getvalue()
+
+
+@pytest.mark.parametrize("readers", [2])
+def test_nor_where_a_process_is_lost_over_them(
+    app: FastAPI, client: httpx.Client, log: io.StringIO, readers: int
+) -> None:
+    named = bodies.json_with(patient=CANARY)
+    lost, other = app.state.serving.pipeline.reading.pids
+    for pid in (lost, other):
+        os.kill(pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(readers) as asking:
+        asked = [asking.submit(client.post, "/v1/ecgs", **named) for _ in range(readers)]
+        time.sleep(0.5)
+        os.kill(lost, signal.SIGKILL)
+        os.kill(other, signal.SIGCONT)
+    assert all(one.result().status_code == 200 for one in asked)
+    for _ in range(readers):
+        assert client.post("/v1/ecgs", **named).status_code == 200
+    assert lost not in app.state.serving.pipeline.reading.pids
+    assert "was replaced" in log.getvalue()
+    assert CANARY not in log.getvalue()
+    assert CANARY not in client.get("/metrics").text
 
 
 def send_everything(it: Everything) -> None:
@@ -163,9 +213,12 @@ def send_everything(it: Everything) -> None:
     it.client.get(f"/{CANARY}?{CANARY}={CANARY}", headers=bearer)
 
 
-def test_nor_in_audit_and_traces_where_everything_is_on(bundle_folder: Path, tmp_path: Path, log: io.StringIO) -> None:
+@EITHER_WAY
+def test_nor_in_audit_and_traces_where_everything_is_on(
+    bundle_folder: Path, tmp_path: Path, log: io.StringIO, readers: int
+) -> None:
     audit = tmp_path / "audit.jsonl"
-    with everything(bundle_folder, audit) as it:
+    with everything(bundle_folder, audit, readers) as it:
         send_everything(it)
     assert '"caller": "token-' in audit.read_text()
     assert CANARY not in audit.read_text()
