@@ -1,11 +1,11 @@
 """What a route asks of a request: its service, its body within bounds, and whether its client is still there."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple, Unpack
 
 from fastapi import Request
 from starlette.datastructures import QueryParams
@@ -23,6 +23,10 @@ from service.uploads import what_was_sent
 from service.watch import ClientGoneError, Trace
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+LARGE_BYTES = 1024 * 1024
+"""More is joined and hashed by a thread: 32 MiB take tens of milliseconds, in which nobody else would be answered."""
 
 
 def serving_of(request: Request) -> Serving:
@@ -159,7 +163,7 @@ async def read_body(request: Request, most: int, timeout_s: float) -> bytes:
         raise BodyTimeoutError(f"the body was not complete after {timeout_s:g} s") from None
 
 
-def resend_of(request: Request, body: bytes, line: int | None = None) -> Resend | None:
+async def resend_of(request: Request, body: bytes, line: int | None = None) -> Resend | None:
     """The request's Idempotency-Key with what its answer depends on; None without the header.
 
     Args:
@@ -172,12 +176,19 @@ def resend_of(request: Request, body: bytes, line: int | None = None) -> Resend 
         MalformedError, TooLargeError: as `service.uploads.what_was_sent` says.
     """
     key = request.headers.get("idempotency-key")
-    if key is None:
-        return None
+    return None if key is None else Resend(key, await beside(len(body), _fingerprint, request, body), line)
+
+
+def _fingerprint(request: Request, body: bytes) -> str:
     digest = sha256(f"{request.url.query}\n".encode())
     for part in what_was_sent(request.headers.get("content-type", ""), body, serving_of(request).limits):
         digest.update(part)
-    return Resend(key, digest.hexdigest(), line)
+    return digest.hexdigest()
+
+
+async def beside(size: int, work: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+    """The result of work on so many bytes, by a thread where they are many: the event loop answers others meanwhile."""
+    return await asyncio.to_thread(work, *args) if size > LARGE_BYTES else work(*args)
 
 
 async def unless_gone(receive: Receive, work: Coroutine[object, object, T]) -> T:
@@ -219,7 +230,7 @@ async def _all_chunks(receive: Receive, most: int) -> bytes:
             raise TooLargeError(f"got more than {most} bytes, wanted at most {most}")
         chunks.append(chunk)
         if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            return chunks[0] if len(chunks) == 1 else await beside(size, b"".join, chunks)
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -38,7 +38,8 @@ async def read_ecg(request: Request) -> Response:
         with serving.lease() as pipeline:
             return await unless_gone(request.receive, pipeline.answer(job))
 
-    answered, again = await serving.answers.answer(admitted.caller.name, resend_of(request, body), work)
+    resend = await resend_of(request, body)
+    answered, again = await serving.answers.answer(admitted.caller.name, resend, work)
     trace_of(request).body_sha256 = answered.body_sha256
     trace_of(request).model_sha256 = answered.model_sha256
     headers = NOT_STORED | ({"idempotency-replayed": "true"} if again else {})
@@ -66,10 +67,10 @@ async def read_batch(request: Request) -> LineStream:
     caller, claim = admitted_of(request).caller, admitted_of(request).claim
     parts = query_of(request).parts
     trace = trace_of(request)
-    resend_of(request, b"", 0)  # a key that is none is refused before the body is read
+    await resend_of(request, b"", 0)  # a key that is none is refused before the body is read
 
     async def once(body: bytes, line: int, work: Work) -> Answered:
-        answered, _ = await serving.answers.answer(caller.name, resend_of(request, body, line), work)
+        answered, _ = await serving.answers.answer(caller.name, await resend_of(request, body, line), work)
         return answered
 
     turn = partial(serving.batch_turn, claim)
