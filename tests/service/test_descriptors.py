@@ -122,7 +122,7 @@ def test_a_crowd_is_held_within_the_descriptors_and_every_ecg_is_answered(servic
                 assert service.read().status_code == 200
                 assert service.descriptors < room(readers)
     assert traffic.outcomes["answered"] > 3
-    # A caller may send on an idle connection at the very moment at which it is closed, and sends again (RFC 9112, 9.3.1):
+    # A caller may send on an idle connection at the moment at which it is closed, and sends again (RFC 9112, 9.3.1):
     # what the service took is in its log, and all of it was answered.
     assert traffic.outcomes.keys() <= {"answered", "lost"}
     assert all('"status":200' in line for line in service.log_lines if '"request"' in line)
