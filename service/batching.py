@@ -91,7 +91,7 @@ class Batcher:
         self._line: Line[Entry] = Line(overdue_s=limits.queue_age_s / 2)
         self._windows: dict[Priority, int] = dict.fromkeys(PRIORITIES, 0)
         self._unanswered: set[Entry] = set()
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._idle_lanes: deque[asyncio.Future[None]] = deque()
         self._window_s = 0.0
         self._given_up: set[asyncio.Future[Outputs]] = set()
         self._hung_since_s = 0.0
@@ -105,7 +105,7 @@ class Batcher:
     async def close(self, timeout_s: float | None = None) -> None:
         """Accept nothing more and answer what was accepted; what is left after `timeout_s` gets NotReadyError."""
         self._closing = True
-        for _ in range(len(self._waiting)):
+        for _ in range(len(self._idle_lanes)):
             self._wake()
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*self._lanes), timeout_s)
@@ -220,13 +220,13 @@ class Batcher:
     async def _news(self) -> None:
         """Wait until an ECG arrives or the queue closes."""
         news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(news)
+        self._idle_lanes.append(news)
         await news
 
     def _wake(self) -> None:
         """Tell one lane that waits, if any does."""
-        while self._waiting:
-            news = self._waiting.popleft()
+        while self._idle_lanes:
+            news = self._idle_lanes.popleft()
             if not news.done():
                 news.set_result(None)
                 return
