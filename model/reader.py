@@ -13,7 +13,8 @@ from model.reading.cautions import caution, issue_caution
 from model.reading.consistency import contradictions
 from model.reading.delineation import WaveOutputs, delineate, twelve_leads
 from model.reading.findings import Finding, findings
-from model.reading.measurements import LeadMeasurements, Measurement, measure, rhythm_cautions
+from model.reading.measurements import LeadMeasurements, Measurement
+from model.reading.measuring import measure, rhythm_cautions
 from model.reading.plot import plot_svg
 from model.reading.second_opinion import delineate_classically, second_opinion_cautions
 from model.reading.waves import Waves, behind_spikes

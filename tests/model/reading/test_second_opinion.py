@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from model.reading.measurements import Measurement, measure
+from model.reading.measurements import Measurement
+from model.reading.measuring import measure
 from model.reading.second_opinion import RATE_HZ, _clean, delineate, delineate_classically, second_opinion_cautions
 from model.reading.waves import Waves
 from model.signal.leads import STANDARD_LEADS

@@ -7,14 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.reading.measurements import (
-    ABSENT,
-    MEASUREMENTS,
-    LeadMeasurements,
-    Measurement,
-    measure,
-    rhythm_cautions,
-)
+from model.reading.measurements import ABSENT, MEASUREMENTS, LeadMeasurements, Measurement
+from model.reading.measuring import measure, rhythm_cautions
 from model.reading.waves import Wave, WaveKind, Waves
 from model.signal.leads import CHEST_LEADS, LIMB_ALGEBRA, MODEL_LEADS, STANDARD_LEADS
 from model.signal.quality import Issue, Quality
