@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from model.engine.contract import Array
-from model.engine.devices import host_value, memory_of
+from model.engine.devices import memory_of
 
 Values = dict[str, npt.NDArray[np.generic]]
 
@@ -21,7 +22,10 @@ DTYPES = {
 """Of what leaves a graph; a graph that answers anything else cannot be bound."""
 
 WARMING = 3
-"""Runs after which a CUDA graph has been recorded and replayed: two to allocate, one to record."""
+"""Runs of a bucket before it is warm; onnxruntime records its CUDA graph within the first, others replay it."""
+
+_one_at_a_time = Lock()
+"""For the runs of all sessions: while one records a CUDA graph no other may copy to the card, or both fail."""
 
 
 def buckets_of(largest: int) -> tuple[int, ...]:
@@ -70,8 +74,7 @@ class _Bucket:
         self._options.add_run_config_entry("gpu_graph_id", str(rows))  # a recorded graph for each batch size
         source = session.get_inputs()[0]
         shape = (rows, *source.shape[1:])
-        self._host = host_value(shape, device)  # owns the memory of the view
-        self._staged: Array = self._host.numpy()
+        self._staged: Array = np.zeros(shape, np.float32)
         self._input = _value(shape, np.float32, device)
         self._binding.bind_ortvalue_input(source.name, self._input)
         self._outputs = {
@@ -85,9 +88,10 @@ class _Bucket:
         count = len(windows)
         self._staged[:count] = windows
         self._staged[count:] = 0.0
-        self._input.update_inplace(self._staged)
-        self._session.run_with_iobinding(self._binding, self._options)
-        return {name: value.numpy()[:count].copy() for name, value in self._outputs.items()}
+        with _one_at_a_time:
+            self._input.update_inplace(self._staged)
+            self._session.run_with_iobinding(self._binding, self._options)
+            return {name: value.numpy()[:count].copy() for name, value in self._outputs.items()}
 
 
 def _value(shape: Sequence[int], dtype: Any, device: str) -> ort.OrtValue:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import onnxruntime as ort
 
 _log = logging.getLogger(__name__)
@@ -91,17 +90,3 @@ def _tensorrt(card: Card, window: tuple[int, int], *, half: bool) -> dict[str, s
 def memory_of(device: str) -> str:
     """Name of the memory that a device's buffers lie in."""
     return "cpu" if device == "cpu" else "cuda"
-
-
-def host_value(shape: tuple[int, ...], device: str) -> ort.OrtValue:
-    """float32 memory of the host that a device copies from: pinned where onnxruntime offers it."""
-    if device != "cpu" and (pinned := _pinned()) is not None:
-        return ort.OrtValue.ortvalue_from_shape_and_type(shape, np.float32, memory_info=pinned)
-    return ort.OrtValue.ortvalue_from_shape_and_type(shape, np.float32, "cpu", 0)
-
-
-def _pinned() -> ort.OrtMemoryInfo | None:
-    for one in ort.get_ep_devices():
-        if one.ep_name == PROVIDERS["cuda"]:
-            return one.memory_info(ort.OrtDeviceMemoryType.HOST_ACCESSIBLE)
-    return None

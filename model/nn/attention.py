@@ -18,7 +18,8 @@ def cropa_mask(leads: int, patches: int) -> Tensor:
 
 def masked_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
     """Dense attention under a mask; all tensors (B, H, N, D), mask (N, N) or None for full attention."""
-    attended: Tensor = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    scale = query.shape[-1] ** -0.5  # said, or a graph works it out of the shape on the host, and no card can record it
+    attended: Tensor = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
     return attended
 
 

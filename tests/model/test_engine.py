@@ -4,6 +4,7 @@ import io
 import shutil
 import sys
 import threading
+import time
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -150,6 +151,64 @@ def test_many_threads_get_their_own_rows(toy: Bundle) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+class Watched:
+    """A session that notes of every run its graph's number, where its buffers lie, and whether another run is on."""
+
+    busy = threading.Lock()
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self.session = session
+        self.runs: list[tuple[str, tuple[int, ...]]] = []
+        self.collisions = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.session, name)
+
+    def run_with_iobinding(self, binding: ort.IOBinding, options: ort.RunOptions) -> None:
+        free = self.busy.acquire(blocking=False)
+        self.collisions += not free
+        time.sleep(0.002)
+        self.session.run_with_iobinding(binding, options)
+        addresses = tuple(one.data_ptr() for one in binding.get_outputs())
+        self.runs.append((options.get_run_config_entry("gpu_graph_id"), addresses))
+        if free:
+            self.busy.release()
+
+
+def watched(toy: Bundle) -> Watched:
+    return Watched(ort.InferenceSession(toy.folder / "toy.onnx", providers=["CPUExecutionProvider"]))
+
+
+def test_a_recorded_graph_finds_its_buffers_where_they_were(toy: Bundle) -> None:
+    """CUDA replays addresses: a bucket has one graph and one place, at the warm-up and ever after."""
+    session = watched(toy)
+    bound = BoundSession(session, largest=4, device="cpu")
+    warm = set(session.runs)
+    assert sorted(number for number, _ in warm) == ["1", "2", "4"]
+    session.runs.clear()
+    for count in (1, 3, 2, 4, 7, 1):
+        bound.run(windows_of(count))
+    assert [number for number, _ in session.runs] == ["1", "4", "2", "4", "4", "4", "1"]
+    assert set(session.runs) == warm
+
+
+def test_nothing_runs_while_another_session_records(toy: Bundle) -> None:
+    """A reload records beside the engine that answers, and CUDA lets no other thread copy meanwhile."""
+    live, other = watched(toy), watched(toy)
+    bound = BoundSession(live, largest=1, device="cpu")
+
+    def answer() -> None:
+        for _ in range(20):
+            bound.run(windows_of(1))
+
+    answering = threading.Thread(target=answer)
+    answering.start()
+    BoundSession(other, largest=16, device="cpu")
+    answering.join(60)
+    assert not answering.is_alive()
+    assert live.collisions + other.collisions == 0
 
 
 def test_a_card_that_records_no_graph_runs_without(toy: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Variants in fewer bits answer nearly the same, keep their inputs and outputs, and share what they can."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +128,18 @@ def test_a_variant_that_loses_too_much_does_not_ship(tmp_path: Path) -> None:
     assert kept["a-fp16"].metrics == {"auroc_lost": -0.0001}
     assert not (tmp_path / "a-int8.onnx").exists()
     assert export.kept_variants(variants | {}, {"a-fp16": float("nan")}, tmp_path).keys() == {"a-fp32", "a-int8"}
+
+
+@pytest.mark.parametrize("factorised", [False, True])
+def test_no_number_of_a_graph_comes_from_a_shape(factorised: bool) -> None:
+    """A scale that comes of a shape is worked out on the host and copied to the card: CUDA then records no graph."""
+    config = Config(model=ModelConfig(dim=32, depth=1, heads=2, detail=False))
+    sizes = replace(config.model.encoder, factorised=factorised)
+    graph = export.to_onnx(ServedNetwork(EcgNetwork(sizes, len(KEYS), detail=False)).eval())
+    of_shapes: set[str] = set()
+    for node in graph.graph.node:
+        if node.op_type == "Shape" or of_shapes.intersection(node.input):
+            assert node.op_type not in {"Sqrt", "Div", "Mul", "CastLike"}, node.name
+            if node.op_type in {"Shape", "Gather", "Slice", "Squeeze", "Concat", "Cast"}:
+                of_shapes.update(node.output)
+    assert of_shapes
