@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     """Variant of the bundle; without it, the fastest fp32 one on a CPU, fp16 on a card."""
 
     engine_cache: Path | None = None
-    """Folder where TensorRT keeps the engines it compiles, minutes each; without it, it compiles at every start."""
+    """Folder where TensorRT keeps what it compiles of each bundle in minutes; without it, it does so at every start."""
 
     host: str = "127.0.0.1"
     """Address to listen on; anything but loopback needs API keys, tokens, client certificates, or ECG_INSECURE."""

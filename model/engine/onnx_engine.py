@@ -1,7 +1,7 @@
 """A bundle's variant on onnxruntime: which graph runs where, and that it runs where it was asked to."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnxruntime as ort
@@ -45,7 +45,8 @@ class OnnxEngine:
     ) -> None:
         if device != "auto" and device not in PROVIDERS:
             raise EngineError(f"unknown device {device}; one of auto, {', '.join(PROVIDERS)}")
-        self._runner, self._variant, self._device = _open(_Wish(bundle, variant, threads, card or Card()), device)
+        wish = _Wish(bundle, variant, threads, _own_engines(card or Card(), bundle))
+        self._runner, self._variant, self._device = _open(wish, device)
 
     @property
     def variant(self) -> str:
@@ -90,6 +91,11 @@ class _Wish:
     variant: str | None
     threads: int
     card: Card
+
+
+def _own_engines(card: Card, bundle: Bundle) -> Card:
+    """A folder for each bundle: TensorRT knows engines by their graph, and would serve the weights of another."""
+    return replace(card, engines=card.engines / bundle.sha256) if card.engines else card
 
 
 Opened = tuple[_FreeSession | BoundSession, str, str]
@@ -152,6 +158,8 @@ def _session(wish: _Wish, name: str, device: str, *, recorded: bool) -> ort.Infe
     window = (len(spec.leads), spec.samples)
     providers = providers_of(device, wish.card, window, half=variant.precision == "fp16", recorded=recorded)
     try:
+        if device == "tensorrt" and wish.card.engines:
+            wish.card.engines.mkdir(parents=True, exist_ok=True)
         # Its own fallback would retry without the device, at load and whenever a run fails, and print so.
         session = ort.InferenceSession(graph, options, providers=providers, enable_fallback=0)
     except Exception as error:

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,16 @@ def test_the_switches_of_a_card() -> None:
     assert rt["trt_fp16_enable"] == "1"
     (_, without), _ = devices.providers_of("tensorrt", Card(), window, half=False, recorded=False)
     assert "trt_engine_cache_enable" not in without
+
+
+def test_a_compiled_engine_is_its_bundles_own(toy: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT names what it keeps by the graph alone: another bundle of the same form would get these weights."""
+    monkeypatch.setitem(devices.PROVIDERS, "tensorrt", "NoSuchProvider")
+    monkeypatch.setitem(devices.PROVIDERS, "cuda", "NoSuchProvider either")
+    for one in (toy, replace(toy, sha256="other")):
+        with pytest.raises(EngineError):
+            OnnxEngine(one, device="tensorrt", card=Card(engines=tmp_path / "kept"))
+    assert {one.name for one in (tmp_path / "kept").iterdir()} == {toy.sha256, "other"}
 
 
 def test_the_libraries_of_a_card_are_looked_for_once_and_without_a_print(monkeypatch: pytest.MonkeyPatch) -> None:
