@@ -18,6 +18,9 @@ SHARE = 4
 4 / (4 n + 1), so that there is room for the next one (dynamic thresholds: Choudhury and Hahne 1998,
 doi:10.1109/90.664262)."""
 
+BATCH_RESERVE = 8
+"""One byte in so many is kept from batches, which hold theirs for minutes: for single ECGs, whoever sends them."""
+
 LONGEST_RETRY_S = 120
 
 
@@ -26,7 +29,7 @@ class Admission:
 
     Args:
         ecgs: most ECGs at once; an eighth of them, and of the bytes, is kept for urgent ones.
-        body_bytes: most bytes of their bodies at once.
+        body_bytes: most bytes of their bodies at once, of which batches leave another eighth to single ECGs.
         caller_ecgs: most ECGs of one caller at once; 0 for as many as the share allows.
         caller_rate: most ECGs of one caller a minute; 0 for any number.
         clock: seconds that only grow.
@@ -114,7 +117,8 @@ class Admission:
             raise Overloaded(
                 f"{held} ECGs of this caller are being answered; the room left is for others", self._drain.seconds(held)
             )
-        if self.ecgs and self._bytes + body_bytes > room_for(claim.priority, self._most_bytes):
+        reserve = self._most_bytes // BATCH_RESERVE if claim.priority == "batch" else 0
+        if self.ecgs and self._bytes + body_bytes > room_for(claim.priority, self._most_bytes) - reserve:
             raise Overloaded(
                 "the ECGs that are being answered leave no room for so many bytes", self._drain.seconds(self.ecgs)
             )

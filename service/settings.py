@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     """Most ECGs in the service at once, read, waiting or being answered, further ones get a 503; 0 takes 32 a core."""
 
     queue_mib: Positive = 512.0
-    """Most MiB of bodies in the service at once; further ones get a 503."""
+    """Most MiB of bodies in the service at once, batches three quarters of it; further ones get a 503."""
 
     queue_age_s: Positive = 10.0
     """A single ECG that would wait longer for the model than this, or has, is refused with a 503."""

@@ -207,6 +207,9 @@ def _require_keys_once(body: bytes, fields: Mapping[str, Any]) -> None:
     leads = {name: lead if isinstance(lead, str) else 0 for name, lead in fields["leads"].items()}  # lists hold none
     if _count(quotes, b'"') == 2 * _strings({**fields, "leads": leads}):
         return
+    lists = [lead for lead in fields["leads"].values() if isinstance(lead, list)]
+    if any(isinstance(sample, str | list | dict) for samples in lists for sample in samples):
+        raise MalformedJsonError("a lead holds something else than numbers")
     keys = Counter(text for text, colon in _STRING.findall(body) if colon)
     if any(keys[name.encode()] > 1 for name in fields["leads"]):
         raise DuplicateLeadError("a lead is given twice")

@@ -66,6 +66,18 @@ def test_no_more_bytes_than_there_is_room_for_but_one_body_always() -> None:
             pass
 
 
+def test_batches_that_fill_their_room_leave_some_to_single_ecgs_of_anybody() -> None:
+    admission = Admission(ecgs=64, body_bytes=800)
+    batch = Claim("batch", "ann")
+    with admission.permit(300, batch), admission.permit(300, batch):
+        with pytest.raises(Overloaded), admission.permit(1, Claim("batch", "bob")):
+            pass
+        with admission.permit(50, ANN), admission.permit(50, BOB), pytest.raises(Overloaded), admission.permit(1, BOB):
+            pass
+    with admission.permit(5000, batch):
+        assert admission.ecgs == 1, "one body is always taken"
+
+
 def test_a_full_service_still_takes_urgent_ones() -> None:
     admission = Admission(ecgs=16, body_bytes=100)
     with ExitStack() as held:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.errors import EcgError
+from model.errors import EcgError, MalformedJsonError
 from model.files import Limits
 from model.files.json_body import decode_json
 from training.sources.simulated import simulate
@@ -153,6 +153,12 @@ def test_limits() -> None:
     assert code_of(body(leads={f"L{number}": [1] for number in range(17)})) == "too_large"
     assert code_of(lead([0] * 501), Limits(duration_s=1)) == "too_large"
     assert decode_json(lead([0] * 500), Limits(duration_s=1)).duration_s == 1
+
+
+@pytest.mark.parametrize("sample", ["1", ["1"], {"1": 1}])
+def test_what_is_no_number_among_samples_is_not_called_a_second_key(sample: object) -> None:
+    with pytest.raises(MalformedJsonError, match="something else than numbers"):
+        decode_json(lead([0, sample]))
 
 
 def test_errors_hold_nothing_of_the_body() -> None:
