@@ -61,7 +61,7 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
     """The keys of a file, one JSON object a line.
 
     Raises:
-        SettingsError: the file cannot be read, a line is wrong, or there is no key in it.
+        SettingsError: the file cannot be read, a line is wrong, a key comes twice, or there is none in it.
     """
     try:
         lines = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
@@ -69,7 +69,11 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
         raise SettingsError(f"ECG_API_KEYS: the file cannot be read: {type(error).__name__}") from None
     if not lines:
         raise SettingsError("ECG_API_KEYS: the file holds no key")
-    return tuple(_key(line, number) for number, line in enumerate(lines, start=1))
+    keys = tuple(_key(line, number) for number, line in enumerate(lines, start=1))
+    hashes = [key.sha256 for key in keys]
+    if twice := [number for number, one in enumerate(hashes, start=1) if one in hashes[: number - 1]]:
+        raise SettingsError(f"ECG_API_KEYS: key {twice[0]} is that of an earlier line, which may have another end")
+    return keys
 
 
 def new_key(name: str, scopes: frozenset[Scope], expires: datetime | None = None) -> tuple[str, str]:

@@ -67,6 +67,15 @@ def test_an_expired_key_does_not_and_a_scope_is_kept_to(keys: tuple[Path, dict[s
         let_in(guard, bearer(keys[1]["ward"]), "metrics")
 
 
+def test_a_key_that_comes_twice_is_refused(keys: tuple[Path, dict[str, str]]) -> None:
+    """Two lines may give it two ends and two sets of scopes."""
+    path = keys[0]
+    ended = json.loads(path.read_text().splitlines()[1]) | {"expires": "2020-01-01T00:00:00Z"}
+    path.write_text(path.read_text() + "\n" + json.dumps(ended))
+    with pytest.raises(SettingsError, match="key 4 is that of an earlier line"):
+        read_keys(path)
+
+
 def test_no_key_stands_in_the_file(keys: tuple[Path, dict[str, str]]) -> None:
     assert not any(secret in keys[0].read_text() for secret in keys[1].values())
 
