@@ -1,9 +1,9 @@
 """A bounded queue and micro-batches in front of the engine; a full queue raises Overloaded.
 
-All state belongs to the event loop, so nothing here needs a lock; only `engine.run` leaves it, into a worker thread.
-A recording's windows keep their own place in the outputs: what comes back is cut by the rows that were put in, and
-outputs with another number of rows are nobody's. A batch that fails is run again ECG by ECG, so that none fails by its
-neighbours.
+All state belongs to the event loop, so nothing here needs a lock; only what a lane does with a batch leaves it, into a
+worker thread (`service/lane.py`). A recording's windows keep their own place in the outputs: what comes back is cut by
+the rows that were put in, and outputs with another number of rows are nobody's. A batch that fails is run again ECG by
+ECG, so that none fails by its neighbours.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 
 from model.engine import Engine, Outputs
 from model.errors import EngineError
 from service.errors import NotReadyError, Overloaded
-from service.pieces import Array, Entry, Piece, deliver, joined
+from service.lane import BatchRun, Lane
+from service.pieces import Array, Entry, Outcome, Piece, Read, Then, nothing
 from service.telemetry import LOGGER
 from service.threads import Threads
 from service.turns import PRIORITIES, Claim, Line, Priority, room_for
@@ -54,27 +54,14 @@ class BatchLimits:
     run_timeout_s: float = 60.0
 
 
-@dataclass(frozen=True)
-class BatchRun:
-    """What one batch took, for the metrics: its windows, seconds on the engine, and how long each new ECG waited.
-
-    The contexts are those of the requests that brought the new ECGs, in the same order.
-    """
-
-    windows: int
-    seconds: float
-    waits_s: tuple[float, ...]
-    contexts: tuple[Context, ...]
-
-
 class Batcher:
     """Puts the windows of many callers on one engine.
 
     Args:
         engine: runs a batch; called from `limits.lanes` threads at once.
-        threads: run the engine; at least one a lane.
+        threads: of the lanes; at least one each.
         limits: bounds.
-        observe: told of every batch that ran.
+        observe: told of every batch that ran, in the thread of its lane.
     """
 
     def __init__(
@@ -84,16 +71,15 @@ class Batcher:
         limits: BatchLimits,
         observe: Callable[[BatchRun], None] = lambda _: None,
     ) -> None:
-        self._engine = engine
+        self._lane = Lane(engine, observe)
         self._threads = threads
         self._limits = limits
-        self._observe = observe
         self._line: Line[Entry] = Line(overdue_s=limits.queue_age_s / 2)
         self._windows: dict[Priority, int] = dict.fromkeys(PRIORITIES, 0)
         self._unanswered: set[Entry] = set()
         self._idle_lanes: deque[asyncio.Future[None]] = deque()
         self._window_s = 0.0
-        self._given_up: set[asyncio.Future[Outputs]] = set()
+        self._given_up: set[asyncio.Future[list[Outcome]]] = set()
         self._hung_since_s = 0.0
         self._closing = False
         self._lanes: list[asyncio.Task[None]] = []
@@ -133,19 +119,25 @@ class Batcher:
         """How long the oldest of them has waited."""
         return self._line.age_s(priority)
 
-    async def run(self, windows: Array, claim: Claim = ANYBODY) -> Outputs:
+    async def run(self, windows: Array | Read, claim: Claim = ANYBODY, then: Then = nothing) -> Outputs:
         """Outputs of one ECG's windows, one row each, in order.
 
         Cancelling the caller takes its ECG out of the queue.
+
+        Args:
+            windows: float32 (window, lead, sample), or what reads them in the thread of a lane when its turn has come.
+            claim: its place in the order.
+            then: goes on with the ECG in the thread that ran its windows, unless several runs had them.
 
         Raises:
             Overloaded: the queue is full, or its wait is or became too long.
             NotReadyError: the queue is closing.
             EngineError: the batch failed, or took too long, or what it answered is not finite.
+            Exception: of what reads the windows, and of `then`.
         """
         self.require(claim)
         loop = asyncio.get_running_loop()
-        entry = Entry(windows, claim, loop.create_future(), time.monotonic())
+        entry = Entry(windows, claim, then, loop.create_future(), time.monotonic())
         self._join(entry)
         self._unanswered.add(entry)
         expiry = None if claim.priority == "batch" else loop.call_later(self._limits.queue_age_s, self._expire, entry)
@@ -248,12 +240,19 @@ class Batcher:
 
     async def _run(self, batch: list[Piece]) -> None:
         began_s = time.monotonic()
+        loop = asyncio.get_running_loop()
+
+        def tell_more(entry: Entry) -> None:
+            loop.call_soon_threadsafe(self._join_rest, entry)
+
         try:
-            running = self._threads.hand(partial(self._engine.run, joined(batch)))
-            deliver(batch, await self._until(running, batch))
-            self._tell(batch, began_s)
+            outcomes = await self._until(self._threads.hand(partial(self._lane.work, batch, tell_more)), batch)
         except Exception as error:  # noqa: BLE001 - whatever an engine raises belongs to this batch's callers alone
             await self._run_apart(batch, error)
+            return
+        self._learn(began_s, batch, outcomes)
+        for piece, outcome in zip(batch, outcomes, strict=True):
+            piece.settle(outcome)
 
     async def _run_apart(self, batch: list[Piece], error: Exception) -> None:
         """Run the ECGs of a batch that failed one by one, so that none fails by its neighbours."""
@@ -264,7 +263,7 @@ class Batcher:
             if not piece.entry.answer.done():
                 await self._run([piece])
 
-    async def _until(self, running: asyncio.Future[Outputs], batch: list[Piece]) -> Outputs:
+    async def _until(self, running: asyncio.Future[list[Outcome]], batch: list[Piece]) -> list[Outcome]:
         """Wait for a batch; one that takes too long is given up, and its lane goes on when its thread comes back."""
         late = asyncio.get_running_loop().call_later(self._limits.run_timeout_s, self._give_up, running, batch)
         try:
@@ -273,7 +272,7 @@ class Batcher:
             late.cancel()
             self._given_up.discard(running)
 
-    def _give_up(self, running: asyncio.Future[Outputs], batch: list[Piece]) -> None:
+    def _give_up(self, running: asyncio.Future[list[Outcome]], batch: list[Piece]) -> None:
         self._given_up.add(running)
         self._fail(batch, EngineError(f"the model did not answer within {self._limits.run_timeout_s:g} s"))
         if self.hung:  # nobody waits for a network that may never come back
@@ -281,14 +280,12 @@ class Batcher:
             for entry in tuple(self._unanswered):
                 self._refuse(entry, EngineError("the model does not answer"))
 
-    def _tell(self, batch: list[Piece], began_s: float) -> None:
-        """Learn from a batch that ran, and tell the metrics."""
-        windows = sum(piece.last - piece.first for piece in batch)
-        seconds = time.monotonic() - began_s
-        self._window_s += (seconds / windows - self._window_s) * (0.1 if self._window_s else 1.0)
-        new = [piece.entry for piece in batch if piece.first == 0]
-        waits_s = tuple(began_s - entry.since_s for entry in new)
-        self._observe(BatchRun(windows, seconds, waits_s, tuple(entry.context for entry in new)))
+    def _learn(self, began_s: float, batch: list[Piece], outcomes: list[Outcome]) -> None:
+        """How long a window keeps a lane, from a batch that ran."""
+        windows = sum(len(piece) for piece, told in zip(batch, outcomes, strict=True) if isinstance(told, Outputs))
+        if windows:
+            seconds = (time.monotonic() - began_s) / windows
+            self._window_s += (seconds - self._window_s) * (0.1 if self._window_s else 1.0)
 
     def _fail(self, batch: list[Piece], error: Exception) -> None:
         told = error if isinstance(error, EngineError) else EngineError(f"inference failed: {type(error).__name__}")
@@ -299,6 +296,11 @@ class Batcher:
     def _refuse(self, entry: Entry, error: Exception) -> None:
         self._drop(entry)
         entry.refuse(error)
+
+    def _join_rest(self, entry: Entry) -> None:
+        """Put an ECG that turned out to be long back in line, for the windows that are left."""
+        if not entry.answer.done():
+            self._join(entry)
 
     def _join(self, entry: Entry) -> None:
         self._line.join(entry, entry.claim)

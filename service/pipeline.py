@@ -1,15 +1,22 @@
-"""From a body to an answer: decoding, the batcher and the reader, each in its own bounded workers; knows no HTTP."""
+"""From a body to an answer: decoding, the network and the writing, each in bounded workers; knows no HTTP.
+
+On a CPU a lane does ECGs whole, all three in one thread; with a card, or processes that read, each has threads of its
+own, and nothing waits where the network could run.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 
 from model.engine import Outputs
 from model.reader import Part, Prepared
 from model.reading.waves import Waves
-from service.batching import Batcher, BatchRun
+from service.batching import Batcher
+from service.lane import BatchRun
+from service.pieces import Array
 from service.reading import Asked, Decode, Reading
 from service.second_opinion import SecondOpinion
 from service.telemetry import Telemetry
@@ -17,15 +24,18 @@ from service.threads import Pool, Threads
 from service.tracing import note_stage
 from service.turns import Claim
 
+WHOLE_BYTES = 1 << 20
+"""Larger bodies are decoded beside the lanes, or a stat ECG could wait for a second behind one of them."""
+
 
 @dataclass(frozen=True)
 class Workers:
     """Threads, apart by what they do, so that none waits behind another's work.
 
     Attributes:
-        decode: bytes to windows.
+        decode: bytes to windows, where no lane does that.
         engine: one a lane of the batcher.
-        answer: outputs to bytes; a classical delineator is waited for here.
+        answer: outputs to bytes, where no lane does that; a classical delineator is waited for here.
     """
 
     decode: Pool
@@ -73,6 +83,21 @@ class Answered:
     model_sha256: str
 
 
+@dataclass(eq=False)
+class _Ecg:
+    """A job and what has become of it; one thread at a time has it.
+
+    Attributes:
+        job: what to do.
+        prepared: its windows; none before it is decoded.
+        answered: its answer, once that is written.
+    """
+
+    job: Job
+    prepared: Prepared = field(init=False)
+    answered: Answered | None = None
+
+
 class Pipeline:
     """Answers ECGs with one bundle; a new bundle gets a new pipeline.
 
@@ -100,6 +125,7 @@ class Pipeline:
         self.batcher = batcher
         self._workers = workers
         self._telemetry = telemetry
+        self._whole = reading.reader.engine.device == "cpu" and not reading.waits
         self._aside = aside
         self._second = second
         self._callers = 0
@@ -131,24 +157,44 @@ class Pipeline:
         Raises:
             EcgError: of the decoder, of `Reader.prepare`, of the queue or of the engine.
         """
-        self.batcher.require(job.claim)  # nothing is decoded that would be refused right after
-        prepared = await self._workers.decode.run(job.claim, self.reading.prepare, job.decode, job.body)
-        outputs = await self.batcher.run(prepared.windows.signal_mv, job.claim)
-        classical = await self._second_opinion(job, prepared)
-        answered = await self._workers.answer.run(job.claim, self._render, job, prepared, outputs, classical)
+        ecg = _Ecg(job)
+        outputs = await self._outputs(ecg)
+        if ecg.answered is None:
+            classical = await self._second.waves(ecg.prepared) if self._second and self._wants_second(ecg) else None
+            ecg.answered = await self._workers.answer.run(job.claim, self._render, ecg, outputs, classical)
         if self._aside:
-            self._aside(prepared, outputs)
-        return answered
+            self._aside(ecg.prepared, outputs)
+        return ecg.answered
 
-    async def _second_opinion(self, job: Job, prepared: Prepared) -> Waves | None:
-        """The classical waves, where they are asked for and can be had in time."""
-        if self._second is None or not self.reader.wants_second_opinion(prepared, job.parts):
-            return None
-        return await self._second.waves(prepared)
+    async def _outputs(self, ecg: _Ecg) -> Outputs:
+        """What the network says; where lanes do ECGs whole, the answer is written by then, as a rule."""
+        claim = ecg.job.claim
+        if not self._whole:
+            return await self.batcher.run(await self._decoded(ecg), claim)
+        windows = partial(self._windows, ecg) if len(ecg.job.body) <= WHOLE_BYTES else await self._decoded(ecg)
+        return await self.batcher.run(windows, claim, partial(self._write, ecg))
 
-    def _render(self, job: Job, prepared: Prepared, outputs: Outputs, classical: Waves | None) -> Answered:
+    async def _decoded(self, ecg: _Ecg) -> Array:
+        """Windows, decoded beside the lanes."""
+        self.batcher.require(ecg.job.claim)  # nothing is decoded that would be refused right after
+        return await self._workers.decode.run(ecg.job.claim, self._windows, ecg)
+
+    def _windows(self, ecg: _Ecg) -> Array:
+        ecg.prepared = self.reading.prepare(ecg.job.decode, ecg.job.body)
+        return ecg.prepared.windows.signal_mv
+
+    def _write(self, ecg: _Ecg, outputs: Outputs) -> None:
+        """Write the answer, unless a second opinion has to be waited for."""
+        if not self._wants_second(ecg):
+            ecg.answered = self._render(ecg, outputs, None)
+
+    def _wants_second(self, ecg: _Ecg) -> bool:
+        return self._second is not None and self.reader.wants_second_opinion(ecg.prepared, ecg.job.parts)
+
+    def _render(self, ecg: _Ecg, outputs: Outputs, classical: Waves | None) -> Answered:
+        job = ecg.job
         body_sha256 = sha256(job.body).hexdigest()
-        asked = Asked(prepared, outputs, classical, job.parts, job.request_id, body_sha256)
+        asked = Asked(ecg.prepared, outputs, classical, job.parts, job.request_id, body_sha256)
         rendered = self.reading.render(asked)
         self._telemetry.count_answer(rendered.verdict, rendered.present)
         return Answered(rendered.json, body_sha256, self.reader.bundle.sha256)
@@ -162,7 +208,7 @@ def observe_batches(telemetry: Telemetry) -> Callable[[BatchRun], None]:
         telemetry.count_stage("inference", run.seconds)
         for wait_s, context in zip(run.waits_s, run.contexts, strict=True):
             telemetry.count_stage("queue", wait_s)
-            context.run(note_stage, "queue", wait_s, ended_s_ago=run.seconds)
+            context.run(note_stage, "queue", wait_s, ended_s_ago=run.taken_s_ago)
             context.run(note_stage, "inference", run.seconds)
 
     return observe

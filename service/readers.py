@@ -53,6 +53,8 @@ class Readers:
         EngineError: the system has no room for so many.
     """
 
+    waits = True
+
     def __init__(
         self, reader: Reader, model: dict[str, str], note: Callable[[Stage, float], None], *, processes: int
     ) -> None:

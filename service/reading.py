@@ -66,6 +66,9 @@ class Reading(Protocol):
     reader: Reader
     """The bundle that answers, and its engine."""
 
+    waits: bool
+    """Whether it waits for other processes that do its work."""
+
     def prepare(self, decode: Decode, body: bytes) -> Prepared:
         """A body to windows; raises the EcgErrors of the decoder and of `Reader.prepare`."""
 
@@ -83,10 +86,12 @@ class ReadingHere:
         reader: the bundle.
         model: `service.schemas.ModelBody` of what answers.
         timing: is told how long each stage takes.
+        waits: whether the reader's delineator waits for other processes.
     """
 
-    def __init__(self, reader: Reader, model: dict[str, str], timing: Timing) -> None:
+    def __init__(self, reader: Reader, model: dict[str, str], timing: Timing, *, waits: bool = False) -> None:
         self.reader = reader
+        self.waits = waits
         self._model = model
         self._timing = timing
 

@@ -188,8 +188,9 @@ class Serving:
         """Processes that read, warm, where they are wanted and the network delineates; otherwise this process."""
         model = model_wire(reader.bundle, reader.engine)
         processes = readers(self.settings, reader.engine.device)
-        if not processes or self._delineate or not reader.bundle.manifest.wave_leads:
-            return ReadingHere(reader, model, self.telemetry.stage)
+        waits = not self._delineate and not reader.bundle.manifest.wave_leads
+        if not processes or self._delineate or waits:
+            return ReadingHere(reader, model, self.telemetry.stage, waits=waits)
         reading = Readers(reader, model, self.telemetry.note, processes=processes)
         try:
             reading.warm()

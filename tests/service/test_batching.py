@@ -4,15 +4,17 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, closing
+from contextvars import ContextVar
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from model.engine import Outputs
-from model.errors import EngineError
-from service.batching import Batcher, BatchLimits, BatchRun
+from model.errors import EngineError, MalformedError
+from service.batching import ANYBODY, Batcher, BatchLimits
 from service.errors import NotReadyError, Overloaded
+from service.lane import BatchRun
 from service.threads import Threads
 from tests.service.stubs import StubEngine, outputs_of
 
@@ -49,7 +51,7 @@ def test_thousands_at_once_get_their_own_answer_or_none(limits: BatchLimits) -> 
 
     async def ask(batcher: Batcher, number: int) -> bool:
         windows = signed(number, int(chance.choice([1, 1, 1, 2, 13])))
-        asking = asyncio.ensure_future(batcher.run(windows))
+        asking = asyncio.ensure_future(batcher.run((lambda: windows) if number % 2 else windows))
         if number % 5 == 0:
             await asyncio.sleep(chance.random() / 10)
             asking.cancel()
@@ -90,7 +92,8 @@ def test_a_long_ecg_does_not_hold_up_a_short_one() -> None:
     assert engine.batches == [1] * 61
 
 
-def test_the_windows_of_a_long_ecg_run_beside_each_other_on_lanes_that_have_nothing_to_do() -> None:
+@pytest.mark.parametrize("is_read", [True, False])
+def test_the_windows_of_a_long_ecg_run_beside_each_other_on_lanes_that_have_nothing_to_do(is_read: bool) -> None:
     meeting = threading.Barrier(3)
 
     class MeetingEngine(StubEngine):
@@ -101,7 +104,8 @@ def test_the_windows_of_a_long_ecg_run_beside_each_other_on_lanes_that_have_noth
     async def ask() -> None:
         async with queue(MeetingEngine(), BatchLimits(lanes=3, windows=1)) as batcher:
             await asyncio.sleep(0)  # every lane waits
-            require_own(await batcher.run(signed(1, windows=3)), signed(1, windows=3))
+            windows = signed(1, windows=3)
+            require_own(await batcher.run(windows if is_read else lambda: windows), windows)
 
     asyncio.run(ask())
 
@@ -158,6 +162,94 @@ def test_a_wait_beyond_the_longest_is_refused() -> None:
             long.cancel()
 
     asyncio.run(fill())
+
+
+def test_an_ecg_is_read_run_and_gone_on_with_in_one_thread_for_the_request_that_brought_it() -> None:
+    request = ContextVar("request", default="")
+    done: list[tuple[str, str]] = []
+
+    def note(_: object = None) -> None:
+        done.append((threading.current_thread().name, request.get()))
+
+    class NotingEngine(StubEngine):
+        def run(self, windows: Array) -> Outputs:
+            done.append((threading.current_thread().name, "network"))
+            return super().run(windows)
+
+    async def ask(batcher: Batcher, number: int, windows: int) -> None:
+        def read() -> Array:
+            note()
+            return signed(number, windows)
+
+        request.set(f"request {number}")
+        require_own(await batcher.run(read, ANYBODY, note), signed(number, windows))
+
+    async def two() -> None:
+        async with queue(NotingEngine()) as batcher:
+            await asyncio.gather(ask(batcher, 1, 1), ask(batcher, 2, 2))
+
+    asyncio.run(two())
+    said = [what for _, what in done]
+    assert said == ["request 1", "network", "request 1", "request 2", "network", "network"]  # the long one is not whole
+    assert {thread for thread, _ in done} == {"engine_0"}
+
+
+def test_what_is_wrong_with_one_ecg_is_its_own_and_costs_no_other_its_batch() -> None:
+    engine = StubEngine(gate=threading.Event())
+
+    def unreadable() -> Array:
+        raise MalformedError("not an ECG")
+
+    def unwritable(_: Outputs) -> None:
+        raise ZeroDivisionError
+
+    async def four() -> None:
+        async with queue(engine, BatchLimits(windows=4)) as batcher:
+            first = asyncio.ensure_future(batcher.run(signed(9)))
+            await asyncio.sleep(0.05)
+            told = asyncio.gather(
+                batcher.run(lambda: signed(1)),
+                batcher.run(unreadable),
+                batcher.run(signed(2), ANYBODY, unwritable),
+                batcher.run(lambda: signed(3, 3)),
+                return_exceptions=True,
+            )
+            await asyncio.sleep(0)
+            engine.gate.set()
+            good, unread, unwritten, long = await told
+            assert isinstance(unread, MalformedError)
+            assert isinstance(unwritten, ZeroDivisionError)
+            assert isinstance(good, Outputs)
+            assert isinstance(long, Outputs)
+            require_own(good, signed(1))
+            require_own(long, signed(3, 3))
+            await first
+
+    asyncio.run(four())
+    assert engine.batches == [1, 3, 2]
+
+
+def test_an_ecg_whose_caller_left_while_it_was_read_does_not_come_to_the_network() -> None:
+    engine = StubEngine()
+    reading, left = threading.Event(), threading.Event()
+
+    def read() -> Array:
+        reading.set()
+        assert left.wait(30)
+        return signed(1, 3)
+
+    async def leave() -> None:
+        async with queue(engine) as batcher:
+            asking = asyncio.ensure_future(batcher.run(read))
+            await asyncio.to_thread(reading.wait, 30)
+            asking.cancel()
+            await asyncio.sleep(0)
+            left.set()
+            require_own(await batcher.run(signed(2)), signed(2))
+            assert len(batcher) == 0
+
+    asyncio.run(leave())
+    assert engine.batches == [1]
 
 
 def test_an_ecg_whose_caller_left_is_not_computed() -> None:

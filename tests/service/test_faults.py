@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.engine import Outputs
-from model.errors import EcgError, EngineError
+from model.errors import EcgError, EngineError, MalformedError
 from service import examples
 from service.app import create_app
 from service.batching import Batcher, BatchLimits
@@ -31,7 +31,7 @@ from tests.service import bodies
 from tests.service.stubs import StubEngine, get, listening, no_waves, outputs_of, post, until
 
 Array = npt.NDArray[np.float32]
-Fate = Literal["well", "raises", "short", "long", "nan", "infinite", "no memory"]
+Fate = Literal["well", "raises", "short", "long", "nan", "infinite", "no memory", "unreadable", "unwritable"]
 FATES: tuple[Fate, ...] = get_args(Fate)
 
 
@@ -44,6 +44,21 @@ class Asked:
     windows: int
     claim: Claim
     leaves: bool
+
+    @property
+    def source(self) -> Array | Callable[[], Array]:
+        """Its windows, or what reads them."""
+        return self.signal if self.number % 2 and self.fate != "unreadable" else self.read
+
+    def read(self) -> Array:
+        if self.fate == "unreadable":
+            raise MalformedError("not an ECG")
+        return self.signal
+
+    def write(self, outputs: Outputs) -> None:
+        require_right(outputs, self)
+        if self.fate == "unwritable":
+            raise ZeroDivisionError
 
     @property
     def signal(self) -> Array:
@@ -113,7 +128,7 @@ def test_each_ecg_gets_its_own_answer_or_one_refusal(
     ]
 
     async def ask(batcher: Batcher, one: Asked) -> None:
-        asking = asyncio.ensure_future(batcher.run(one.signal, one.claim))
+        asking = asyncio.ensure_future(batcher.run(one.source, one.claim, one.write))
         await asyncio.sleep(0)
         require_bounds(batcher, limits)
         if one.leaves:
@@ -145,12 +160,14 @@ def require_bounds(batcher: Batcher, limits: BatchLimits) -> None:
 
 def require_right(told: object, one: Asked) -> None:
     if isinstance(told, Outputs):
-        assert one.fate == "well"
+        assert one.fate in {"well", "unwritable"}
         np.testing.assert_array_equal(told.embedding, outputs_of(one.signal).embedding)
         np.testing.assert_array_equal(told.logits, outputs_of(one.signal).logits)
     elif isinstance(told, EngineError):
-        assert one.fate != "well"
+        assert one.fate not in {"well", "unreadable", "unwritable"}
         assert "SECRET" not in told.detail
+    elif isinstance(told, MalformedError | ZeroDivisionError):
+        assert one.fate == ("unreadable" if isinstance(told, MalformedError) else "unwritable")
     else:
         assert isinstance(told, Overloaded | NotReadyError) or one.leaves
 
