@@ -14,7 +14,7 @@ from service.settings import default_bundle
 from tests.bench.bare import Cores
 from tests.bench.bodies import Body, Parts, recordings
 from tests.bench.machine import machine, versions
-from tests.bench.run import Effort, Measured, Run, Scene, instants, measure
+from tests.bench.run import PEER_BODIES, Effort, Measured, Run, Scene, instants, measure
 from tests.bench.servers import OURS, PEERS, ROOT, why_not
 from tests.bench.tables import Report, markdown
 from tests.bench.untrained import INT8, VARIANT, write_untrained
@@ -25,6 +25,7 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 FINDINGS: tuple[tuple[Body, Parts], ...] = (("raw", "findings"), ("json", "findings"))
 FEW: tuple[tuple[Body, Parts], ...] = (*FINDINGS, ("raw", "whole"))
 EACH: tuple[tuple[Body, Parts], ...] = (*FEW, ("json", "whole"))
+ONE_CORE = "At saturation, one core"
 SLOWER = 2.5
 """Times as long as of the shipped network is measured, for a round to hold as many ECGs of a larger one."""
 
@@ -57,14 +58,15 @@ def _scenes(run: Run, asked: argparse.Namespace, folder: Path, cores: Cores) -> 
     variants = read_bundle(asked.bundle).manifest.variants
     fastest = _fastest(asked.bundle)
     name = read_bundle(asked.bundle).manifest.name
-    yield Scene(f"At saturation, one core: {name}, {fastest}", asked.bundle, fastest, loaded=True)
+    network = f"{name}, {fastest}"
+    yield Scene(f"{ONE_CORE}: {network}", network, asked.bundle, fastest, loaded=True)
     for int8 in (one for one in variants if variants[one].precision == "int8"):
-        yield Scene(f"At saturation, one core: {name}, {int8}", asked.bundle, int8, FEW, ("raw",))
+        yield Scene(f"{ONE_CORE}: {name}, {int8}", f"{name}, {int8}", asked.bundle, int8, FEW, ("raw",))
     if not asked.quick:
         yield from _untrained(run, folder, asked.bundle)
     if len(cores) > 1:
         run.server_cores, run.caller_cores = cores, cores
-        yield Scene(f"At saturation, {len(cores)} cores", asked.bundle, fastest, FEW, ("raw",))
+        yield Scene(f"At saturation, {len(cores)} cores", network, asked.bundle, fastest, FEW, ("raw",))
 
 
 def _untrained(run: Run, folder: Path, bundle: Path) -> Iterator[Scene]:
@@ -75,9 +77,10 @@ def _untrained(run: Run, folder: Path, bundle: Path) -> Iterator[Scene]:
         run.missing["tiny, untrained"] = f"{error.name} is not installed"
         return
     answers = EACH if read_bundle(untrained).manifest.wave_leads else FINDINGS
-    title = "At saturation, one core: tiny with random weights"
-    yield Scene(f"{title}, {VARIANT}", untrained, VARIANT, answers, ("raw", "json"), slower=SLOWER)
-    yield Scene(f"{title}, {INT8}", untrained, INT8, answers, (), slower=SLOWER)
+    for variant, peer_bodies in ((VARIANT, PEER_BODIES), (INT8, ())):
+        title = f"{ONE_CORE}: tiny with random weights, {variant}"
+        network, flooded = f"tiny, {variant}", variant == VARIANT
+        yield Scene(title, network, untrained, variant, answers, peer_bodies, flooded=flooded, slower=SLOWER)
 
 
 def _fastest(bundle: Path) -> str:

@@ -142,20 +142,24 @@ class Scene:
 
     Attributes:
         title: of its table.
+        network: that runs, in short.
         bundle: folder.
         variant: of the bundle.
         ours: bodies and parts that the service is asked for.
         peer_bodies: bodies that the peers are asked for.
         loaded: whether half load and ten times capacity are measured too.
+        flooded: whether ten times capacity is measured of the service alone.
         slower: how many times as long a round is as of the others.
     """
 
     title: str
+    network: str
     bundle: Path
     variant: str
     ours: tuple[tuple[Body, Parts], ...] = OURS_ANSWERS
     peer_bodies: tuple[Body, ...] = PEER_BODIES
     loaded: bool = False
+    flooded: bool = False
     slower: float = 1.0
 
 
@@ -181,8 +185,9 @@ def measure(run: Run, scene: Scene) -> Measured:
         results, rates = alternate(rows, alone(bare.loop), rounds=run.effort.rounds, seconds=seconds)
         memory = {f"{one.plan.name} {one.plan.body}": one.memory_mib() for one in servers}
         table = Saturation(scene.title, rates, results, memory, max(1, len(run.server_cores)))
-        raw = [server for server in servers if server.plan.body == "raw"] if scene.loaded else []
-        return Measured(table, _half_load(run, raw, callers, table), _floods(run, raw, callers, table.capacity))
+        raw = [server for server in servers if server.plan.body == "raw"]
+        latencies = _half_load(run, raw, callers, table) if scene.loaded else []
+        return Measured(table, latencies, _floods(run, scene, raw, callers, capacity=table.capacity))
 
 
 def _rows(run: Run, scene: Scene, servers: list[Server], callers: ProcessPoolExecutor) -> Iterator[Row]:
@@ -201,13 +206,19 @@ def _half_load(run: Run, raw: list[Server], callers: ProcessPoolExecutor, table:
     return half_load(pairs, callers, rate, rounds=effort.half_rounds, seconds=effort.half_seconds)
 
 
-def _floods(run: Run, raw: list[Server], callers: ProcessPoolExecutor, capacity: float) -> list[Flooded]:
-    floods = []
+def _floods(
+    run: Run, scene: Scene, raw: list[Server], callers: ProcessPoolExecutor, *, capacity: float
+) -> list[Flooded]:
+    """Of everything where the scene is loaded, or of the service alone."""
+    effort, floods = run.effort, []
     for server in raw:
-        request = run.request(server)
-        peak = saturation(server, request, callers, CONNECTIONS)
-        seconds = run.effort.flood_seconds if server.plan.name == OURS else run.effort.peer_flood_seconds
-        floods.append(flood(server, request, callers, Overload(capacity, peak, run.effort.peak_seconds, seconds)))
+        ours = server.plan.name == OURS
+        if scene.loaded or (scene.flooded and ours):
+            request = run.request(server)
+            peak = saturation(server, request, callers, CONNECTIONS)
+            seconds = effort.flood_seconds if ours else effort.peer_flood_seconds
+            overload = Overload(scene.network, capacity, peak, effort.peak_seconds, seconds)
+            floods.append(flood(server, request, callers, overload))
     return floods
 
 

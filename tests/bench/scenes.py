@@ -96,6 +96,7 @@ class Flooded:
     """At ten times capacity: what was answered, refused and given up, what it cost, and when it was over."""
 
     name: str
+    network: str
     asked: float
     goodput: float
     of_peak: float
@@ -120,12 +121,14 @@ class Overload:
     """How much more than it can a server is asked.
 
     Attributes:
+        network: that the server runs.
         capacity: of the bare loop, ECGs a second; ten times as many are asked for.
         peak: what the server can, measured for so many seconds.
         peak_seconds: how long, each time.
         seconds: of overload.
     """
 
+    network: str
     capacity: float
     peak: Rate
     peak_seconds: float
@@ -197,6 +200,7 @@ def flood(server: Server, request: Request, callers: ProcessPoolExecutor, overlo
     gave_up = sum(one.status == load.GAVE_UP for one in outcome.samples)
     return Flooded(
         name=server.plan.name,
+        network=overload.network,
         asked=len(outcome.samples) / overload.seconds,
         goodput=outcome.goodput,
         of_peak=outcome.goodput / peak if peak else float("nan"),

@@ -136,14 +136,21 @@ def _floods(rows: Sequence[Flooded]) -> Iterator[str]:
     yield "and a server's peak is what it answers right before and, where it has come to itself, right after."
     yield ""
     yield (
-        "| Server | asked/s | goodput/s | of its peak | refused | p50, ms | p99, ms | with Retry-After | gave up "
-        "| memory, MiB | as before after, s |"
+        "| Server | Network | asked/s | goodput/s | of its peak | refused | p50, ms | p99, ms | with Retry-After "
+        "| gave up | memory, MiB | as before after, s |"
     )
-    yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
     for one in rows:
         recovered = f"{one.recovered_s:.1f}" if one.recovered_s is not None else "more than 30"
         cells = (
-            *(one.name, f"{one.asked:.0f}", f"{one.goodput:.1f}", f"{one.of_peak:.2f}", f"{len(one.refused)}"),
+            *(
+                one.name,
+                one.network,
+                f"{one.asked:.0f}",
+                f"{one.goodput:.1f}",
+                f"{one.of_peak:.2f}",
+                f"{len(one.refused)}",
+            ),
             *(_ms(quantile(one.refused, 0.5)), _ms(quantile(one.refused, 0.99))),
             f"{one.retry_after:.0%}" if one.refused else "",
             *(f"{one.gave_up:.0%}", f"{one.growth_mib:+.0f}", recovered),

@@ -133,7 +133,7 @@ def test_the_page_has_every_table() -> None:
             how="briefly",
             saturations=[Saturation("At saturation", alone, results, {"ours raw": 100.0})],
             latencies=[Latency("ours", 5.0, [[0.01, 0.02, 0.03], [0.02, 0.02, 0.4], [0.02]], 8)],
-            floods=[Flooded("ours", 100.0, 9.0, 0.95, [0.001], 1.0, 0.0, 3.0, None)],
+            floods=[Flooded("ours", "tiny", 100.0, 9.0, 0.95, [0.001], 1.0, 0.0, 3.0, None)],
             missing={"BentoML": "it is not there"},
             instants=[Instant(2, "whole", 132.4)],
         )
