@@ -80,6 +80,11 @@ def _parameter(name: str, description: str, schema: dict[str, Any], example: str
     return parameter | ({} if example is None else {"examples": {"raw": {"value": example}}})
 
 
+def query_names(operation: dict[str, Any]) -> frozenset[str]:
+    """What the query of an operation may say."""
+    return frozenset(one["name"] for one in operation["parameters"] if one["in"] == "query")
+
+
 def _raw_parameters() -> list[dict[str, Any]]:
     """The parameters of an octet-stream; other bodies ignore them."""
     only = "For application/octet-stream: "

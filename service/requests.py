@@ -54,17 +54,27 @@ class Query:
     parts: frozenset[Part]
 
 
-def query_of(request: Request) -> Query:
-    """What the query says; raises ParameterError, also where it says anything but `include` twice."""
-    return _read_query(request.scope["query_string"])
+def query_of(request: Request, names: frozenset[str]) -> Query:
+    """What the query says.
+
+    Args:
+        request: whose.
+        names: of the parameters that there are.
+
+    Raises:
+        ParameterError: it says something else, or anything but `include` twice.
+    """
+    return _read_query(request.scope["query_string"], names)
 
 
 @lru_cache(maxsize=64)
-def _read_query(query: bytes) -> Query:
+def _read_query(query: bytes, names: frozenset[str]) -> Query:
     """As `query_of`; those who send ECGs ask in the same words again and again."""
     given = QueryParams(query)
-    names = [name for name, _ in given.multi_items() if name != "include"]
-    if len(set(names)) < len(names):
+    said = [name for name, _ in given.multi_items() if name != "include"]
+    if not names.issuperset(said):
+        raise ParameterError(f"the query says what is not known here; it may say {', '.join(sorted(names))}")
+    if len(set(said)) < len(said):
         raise ParameterError("a parameter is given twice")
     return Query(given, parse_parts(given.getlist("include"), given.getlist("second_opinion")))
 

@@ -8,7 +8,7 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 
 from service.batches import Batch
-from service.documentation import ANSWERS, BATCH_BODY, ECG_BODY, LINES
+from service.documentation import ANSWERS, BATCH_BODY, ECG_BODY, LINES, query_names
 from service.idempotency import Work
 from service.lines import NOT_STORED, LineStream, LineWriter
 from service.pipeline import Answered, Job
@@ -16,6 +16,8 @@ from service.requests import admitted_of, query_of, read_body, resend_of, servin
 from service.uploads import decoder
 
 router = APIRouter(tags=["ecg"])
+
+ECG_QUERY, BATCH_QUERY = query_names(ECG_BODY), query_names(BATCH_BODY)
 
 
 @router.post("/v1/ecgs", summary="Read one ECG", responses=ANSWERS, openapi_extra=ECG_BODY)
@@ -29,7 +31,7 @@ async def read_ecg(request: Request) -> Response:
     """
     serving = serving_of(request)
     admitted = admitted_of(request)
-    query = query_of(request)
+    query = query_of(request, ECG_QUERY)
     decode = decoder(request.headers.get("content-type", ""), query.given, serving.limits)
     body = await read_body(request, serving.settings.body_bytes, serving.settings.body_timeout_s)
     job = Job(body, decode, query.parts, trace_of(request).request_id, admitted.claim)
@@ -65,7 +67,7 @@ async def read_batch(request: Request) -> LineStream:
     serving = serving_of(request)
     settings = serving.settings
     caller, claim = admitted_of(request).caller, admitted_of(request).claim
-    parts = query_of(request).parts
+    parts = query_of(request, BATCH_QUERY).parts
     trace = trace_of(request)
     await resend_of(request, b"", 0)  # a key that is none is refused before the body is read
 

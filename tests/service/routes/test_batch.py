@@ -131,6 +131,13 @@ def test_a_batch_without_an_ecg_is_refused_so_that_no_answer_is_empty(
     assert (refused.status_code, refused.json()["code"]) == (400, "malformed")
 
 
+def test_a_batch_has_no_priority(client: httpx.Client) -> None:
+    lines: Any = {"content": many_lines(1), "headers": {"content-type": "application/x-ndjson"}}
+    refused = client.post("/v1/ecgs/batch?priority=stat", **lines)
+    assert (refused.status_code, refused.json()["code"]) == (422, "bad_parameter")
+    assert client.post("/v1/ecgs/batch?include=findings", **lines).status_code == 200
+
+
 def test_a_file_that_cannot_be_unpacked_costs_its_own_line_whatever_packed_it(client: httpx.Client) -> None:
     spoilt = bytearray(packed(zipfile.ZIP_LZMA, a_json=json.dumps(examples.json_base64()).encode(), b_json=b"{}"))
     spoilt[60:90] = bytes(30)

@@ -153,6 +153,15 @@ def test_what_is_said_twice_is_refused_and_not_guessed(client: httpx.Client, twi
     require_problem(client.post(f"/v1/ecgs?{query}", **request), 422, "bad_parameter")
 
 
+@pytest.mark.parametrize("said", ["Priority=stat", "prio=stat", "ANNA-MUELLER=1", "=stat"])
+def test_a_parameter_that_there_is_not_is_refused_and_not_quoted(client: httpx.Client, said: str) -> None:
+    request = bodies.raw()
+    problem = client.post(f"/v1/ecgs?{httpx.QueryParams(request.pop('params'))}&{said}", **request)
+    require_problem(problem, 422, "bad_parameter")
+    assert "priority" in problem.json()["detail"]
+    assert "ANNA" not in problem.text
+
+
 @pytest.mark.parametrize("include", ["", "findings,", "everything"])
 def test_an_unknown_part_is_refused(client: httpx.Client, include: str) -> None:
     require_problem(post(client, bodies.raw(), include), 422, "bad_parameter")
