@@ -132,7 +132,7 @@ def test_a_batch_without_an_ecg_is_refused_so_that_no_answer_is_empty(
 
 
 def test_a_batch_has_no_priority(client: httpx.Client) -> None:
-    lines: Any = {"content": many_lines(1), "headers": {"content-type": "application/x-ndjson"}}
+    lines: Any = {"content": json.dumps(scaled(1.0)).encode(), "headers": {"content-type": "application/x-ndjson"}}
     refused = client.post("/v1/ecgs/batch?priority=stat", **lines)
     assert (refused.status_code, refused.json()["code"]) == (422, "bad_parameter")
     assert client.post("/v1/ecgs/batch?include=findings", **lines).status_code == 200
