@@ -14,8 +14,8 @@ RATE_OVER = 32
 """Finished ECGs from which the drain rate is taken."""
 
 SHARE = 4
-"""A caller may hold up to so many times the room that is left: alone four fifths of it all, and of n callers each
-4 / (4 n + 1), so that there is room for the next one (dynamic thresholds: Choudhury and Hahne 1998,
+"""A caller may hold up to so many times the room that is left, of ECGs and of bytes: alone four fifths of it all, and of
+n callers each 4 / (4 n + 1), so that there is room for the next one (dynamic thresholds: Choudhury and Hahne 1998,
 doi:10.1109/90.664262)."""
 
 BATCH_RESERVE = 8
@@ -51,6 +51,7 @@ class Admission:
         self._clock = clock
         self._bytes = 0
         self._held: Counter[str] = Counter()
+        self._held_bytes: Counter[tuple[str, bool]] = Counter()
         self._drain = _DrainRate(clock)
         self._closed = False
 
@@ -78,6 +79,7 @@ class Admission:
         if not self._held:
             self._drain.begin()
         self._held[claim.caller] += 1
+        self._held_bytes[_kind(claim)] += body_bytes
         self._bytes += body_bytes
         try:
             yield
@@ -85,6 +87,9 @@ class Admission:
             self._held[claim.caller] -= 1
             if not self._held[claim.caller]:
                 del self._held[claim.caller]
+            self._held_bytes[_kind(claim)] -= body_bytes
+            if not self._held_bytes[_kind(claim)]:
+                del self._held_bytes[_kind(claim)]
             self._bytes -= body_bytes
             self._drain.finish()
 
@@ -118,10 +123,18 @@ class Admission:
                 f"{held} ECGs of this caller are being answered; the room left is for others", self._drain.seconds(held)
             )
         reserve = self._most_bytes // BATCH_RESERVE if claim.priority == "batch" else 0
-        if self.ecgs and self._bytes + body_bytes > room_for(claim.priority, self._most_bytes) - reserve:
+        room = room_for(claim.priority, self._most_bytes) - reserve - self._bytes
+        if self.ecgs and body_bytes > room:
             raise Overloaded(
                 "the ECGs that are being answered leave no room for so many bytes", self._drain.seconds(self.ecgs)
             )
+        if self._held_bytes[_kind(claim)] > SHARE * room:
+            raise Overloaded("the room that this caller's bytes leave is for others", self._drain.seconds(held))
+
+
+def _kind(claim: Claim) -> tuple[str, bool]:
+    """Whose bytes, and whether of batches: those do not shut out single ECGs of the same caller."""
+    return claim.caller, claim.priority == "batch"
 
 
 class _DrainRate:

@@ -78,6 +78,19 @@ def test_batches_that_fill_their_room_leave_some_to_single_ecgs_of_anybody() -> 
         assert admission.ecgs == 1, "one body is always taken"
 
 
+def test_large_bodies_of_one_caller_leave_room_for_those_of_the_next() -> None:
+    admission = Admission(ecgs=64, body_bytes=800)
+    with ExitStack() as held:
+        for _ in range(6):
+            held.enter_context(admission.permit(100, ANN))
+        with pytest.raises(Overloaded), admission.permit(100, ANN):
+            pass
+        with admission.permit(100, BOB):
+            assert admission.ecgs == 7
+    with admission.permit(800, ANN):
+        assert admission.ecgs == 1
+
+
 def test_a_full_service_still_takes_urgent_ones() -> None:
     admission = Admission(ecgs=16, body_bytes=100)
     with ExitStack() as held:
