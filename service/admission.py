@@ -14,8 +14,8 @@ RATE_OVER = 32
 """Finished ECGs from which the drain rate is taken."""
 
 SHARE = 4
-"""A caller may hold up to so many times the room that is left, of ECGs and of bytes: alone four fifths of it all, and of
-n callers each 4 / (4 n + 1), so that there is room for the next one (dynamic thresholds: Choudhury and Hahne 1998,
+"""A caller may hold up to so many times the room that is left, of ECGs and of bytes: alone four fifths of it all, and
+of n callers each 4 / (4 n + 1), so that there is room for the next one (dynamic thresholds: Choudhury and Hahne 1998,
 doi:10.1109/90.664262)."""
 
 BATCH_RESERVE = 8
