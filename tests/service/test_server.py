@@ -100,3 +100,11 @@ def test_what_cannot_be_served_is_said_in_one_line(tmp_path: Path, environment: 
         assert len(lines) == 1
         assert said in lines[0]
         assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(("words", "status"), [(["--help"], 0), (["--port", "80"], 2)])
+def test_words_that_it_does_not_know_start_nothing(words: list[str], status: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "service", *words], cwd=ROOT, capture_output=True, timeout=60, check=False
+    )
+    assert ended.returncode == status
