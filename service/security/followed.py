@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -41,6 +42,7 @@ class Followed(Generic[Content]):
         self._name = name
         self._paths = tuple(paths)
         self._read = read
+        self._looking = Lock()  # one look at a time, or a slow one would bring back what a later one took out
         self._seen = self._state()
         self.content = read()
         self._looked_s = monotonic()
@@ -52,6 +54,10 @@ class Followed(Generic[Content]):
 
     def look(self) -> None:
         """Read the files where they have changed, or could not be read; touches the disk."""
+        with self._looking:
+            self._look()
+
+    def _look(self) -> None:
         self._looked_s = monotonic()
         state = self._state()
         if state == self._seen and not self.stale:
