@@ -114,8 +114,8 @@ def fetch_keys(issuer: str) -> dict[str, PublicKey]:
     """The keys of an issuer, by OpenID Connect Discovery 1.0; redirects are not followed.
 
     Raises:
-        ValueError: an answer that is too large, too slow or not what it should be.
-        httpx.HTTPError: no answer.
+        ValueError: an answer that is too large or not what it should be.
+        TimeoutError, httpx.HTTPError: no answer, or none in time.
     """
     found = _get_json(issuer.rstrip("/") + DISCOVERY)
     if found.get("issuer") != issuer:
@@ -150,17 +150,26 @@ def _is_usable(key: "PyJWK") -> bool:
 
 
 def _get_json(address: str) -> dict[str, Any]:
-    import httpx
-
-    until_s, body = monotonic() + TIMEOUT_S, b""
-    with httpx.stream("GET", address, timeout=TIMEOUT_S, headers={"accept": "application/json"}) as answer:
-        if answer.status_code != httpx.codes.OK:
-            raise ValueError(f"status {answer.status_code}")
-        for piece in answer.iter_bytes():
-            body += piece
-            if len(body) > MOST_BYTES or monotonic() > until_s:
-                raise ValueError("an answer that is too large or too slow")
-    found = json.loads(body)
+    found = json.loads(asyncio.run(_get(address)))
     if not isinstance(found, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - it is the value that is wrong
     return found
+
+
+async def _get(address: str) -> bytes:
+    """The body of an answer that is whole in time, its head included."""
+    import httpx
+
+    body = b""
+    async with (
+        asyncio.timeout(TIMEOUT_S),
+        httpx.AsyncClient(timeout=TIMEOUT_S) as client,
+        client.stream("GET", address, headers={"accept": "application/json"}) as answer,
+    ):
+        if answer.status_code != httpx.codes.OK:
+            raise ValueError(f"status {answer.status_code}")
+        async for piece in answer.aiter_bytes():
+            body += piece
+            if len(body) > MOST_BYTES:
+                raise ValueError("an answer that is too large")
+    return body

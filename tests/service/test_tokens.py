@@ -4,9 +4,12 @@ import asyncio
 import base64
 import hmac
 import re
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -302,6 +305,27 @@ def test_a_provider_that_fails_is_an_outage_and_no_refusal(
     with pytest.raises(IssuerUnavailableError):
         let_in(guard, token)
     assert guard.issuer_lost
+
+
+def test_a_provider_whose_head_trickles_in_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(issuer, "TIMEOUT_S", 0.3)
+
+    def trickle(listener: socket.socket) -> None:
+        asking, _ = listener.accept()
+        with asking, suppress(OSError):
+            asking.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+            for _ in range(30):
+                time.sleep(0.1)
+                asking.sendall(b"a")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        trickling = Thread(target=trickle, args=(listener,))
+        trickling.start()
+        begun_s = time.monotonic()
+        with pytest.raises(TimeoutError):
+            fetch_keys(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        assert time.monotonic() - begun_s < 2
+        trickling.join(PATIENCE_S)
 
 
 def test_weak_secret_and_nameless_keys_are_passed_over() -> None:
