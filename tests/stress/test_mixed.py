@@ -36,21 +36,23 @@ def service(bundle: Path, engine: StubEngine | None, **settings: Any) -> Iterato
         yield url, app
 
 
-@pytest.mark.parametrize("batch_windows", [1, 8])
-def test_thousands_at_once_get_their_own_answer_and_nothing_is_lost(tmp_path: Path, batch_windows: int) -> None:
-    engine = StubEngine(fail_above=POISON_MV)
+@pytest.mark.parametrize(("device", "batch_windows"), [("cpu", 1), ("cpu", 8), ("cuda", 8)])
+def test_thousands_at_once_get_their_own_answer_and_nothing_is_lost(
+    tmp_path: Path, device: str, batch_windows: int
+) -> None:
+    engine = StubEngine(fail_above=POISON_MV, device=device)
     bundle = write_bundle(tmp_path / "bundle").folder
 
     async def run(url: str) -> Counter[str]:
         async with Client(url) as client:
             reply = await client.send(signed.raw_float32(55555555, include="embedding"))
             storm = Storm(client, embedding(json.loads(reply.body)))
-            await storm.all_of(range(1, ECGS // 2 + 1))
+            await storm.all_of(range(1, ECGS // 3 + 1))
             return storm.came
 
     with service(bundle, engine, batch_windows=batch_windows) as (url, app):
         came = asyncio.run(run(url))
-        assert came.total() == ECGS // 2
+        assert came.total() == ECGS // 3
         assert len(came) == 7
         require_empty(app)
 
