@@ -138,6 +138,8 @@ class Batcher:
         self.require(claim)
         loop = asyncio.get_running_loop()
         entry = Entry(windows, claim, then, loop.create_future(), time.monotonic())
+        if entry.left > 1:
+            self._require_soon(claim, entry.left)
         self._join(entry)
         self._unanswered.add(entry)
         expiry = None if claim.priority == "batch" else loop.call_later(self._limits.queue_age_s, self._expire, entry)
@@ -160,17 +162,35 @@ class Batcher:
             raise EngineError("the model does not answer")
         many = claim.priority == "batch"
         alike = self.depth("batch") if many else self.depth("stat") + self.depth("routine")
-        wait_s = self._wait_s(claim.priority)
         if alike >= room_for(claim.priority, self._limits.queue_ecgs):
+            wait_s = self._lanes_need_s(self._windows_waiting(claim.priority))
             raise Overloaded("too many ECGs wait for the model", max(1, math.ceil(wait_s)))
-        if wait_s > self._limits.queue_age_s and not many:
-            raise Overloaded(
-                f"the wait for the model is longer than {self._limits.queue_age_s:g} s", max(1, math.ceil(wait_s))
-            )
+        self._require_soon(claim)
 
-    def _wait_s(self, priority: Priority) -> float:
-        """How long an ECG that arrives now will wait, from the rate at which windows drain."""
-        return self._windows_waiting(priority) * self._window_s / self._limits.lanes
+    def _require_soon(self, claim: Claim, rest: int = 0) -> None:
+        """Refuse an ECG that comes now, or has so many windows left, where it would wait too long; a batch's waits."""
+        longest_s = self._limits.queue_age_s
+        if claim.priority == "batch" or self._lanes_need_s(self._windows_waiting(claim.priority)) <= longest_s:
+            return
+        wait_s = self._lanes_need_s(self._windows_before(claim, rest))
+        if wait_s > longest_s:
+            raise Overloaded(f"the wait for the model is longer than {longest_s:g} s", max(1, math.ceil(wait_s)))
+
+    def _lanes_need_s(self, windows: int) -> float:
+        """How long the lanes are busy with so many, from the rate at which windows drain."""
+        return windows * self._window_s / self._limits.lanes
+
+    def _windows_before(self, claim: Claim, rest: int) -> int:
+        """Windows that go before the next of an ECG, or before its last.
+
+        All of what is more urgent, and of each caller as many as there are turns to wait for: callers take turns, and
+        so do the ECGs of one, so that a short one waits for one window of each long one and not for all.
+        """
+        callers = self._line.callers(claim.priority)
+        own = callers.get(claim.caller, ())
+        turns = rest + sum(one.left for one in own) if rest else 1 + len(own)
+        more_urgent = self._windows_waiting(claim.priority) - self._windows[claim.priority]
+        return more_urgent + sum(min(turns, sum(one.left for one in each)) for each in callers.values())
 
     def _windows_waiting(self, priority: Priority = "batch") -> int:
         """Windows that wait with at least a priority."""
@@ -298,8 +318,14 @@ class Batcher:
         entry.refuse(error)
 
     def _join_rest(self, entry: Entry) -> None:
-        """Put an ECG that turned out to be long back in line, for the windows that are left."""
-        if not entry.answer.done():
+        """Put an ECG that turned out to be long back in line for the rest of its windows, or refuse it."""
+        if entry.answer.done():
+            return
+        try:
+            self._require_soon(entry.claim, entry.left)
+        except Overloaded as error:
+            self._refuse(entry, error)
+        else:
             self._join(entry)
 
     def _join(self, entry: Entry) -> None:

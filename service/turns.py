@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar, get_args
@@ -71,6 +71,10 @@ class Line(Generic[T]):
     def depth(self, priority: Priority) -> int:
         """How many of a priority wait."""
         return self._depths[priority]
+
+    def callers(self, priority: Priority) -> Mapping[str, Collection[T]]:
+        """What waits of a priority, by caller."""
+        return self._waiting[priority]
 
     def age_s(self, priority: Priority) -> float:
         """How long the oldest of a priority has waited."""

@@ -16,6 +16,7 @@ from service.batching import ANYBODY, Batcher, BatchLimits
 from service.errors import NotReadyError, Overloaded
 from service.lane import BatchRun
 from service.threads import Threads
+from service.turns import Claim
 from tests.service.stubs import StubEngine, outputs_of
 
 Array = npt.NDArray[np.float32]
@@ -154,12 +155,31 @@ def test_a_wait_beyond_the_longest_is_refused() -> None:
     async def fill() -> None:
         async with queue(StubEngine(seconds=0.05), BatchLimits(queue_age_s=0.2)) as batcher:
             await batcher.run(signed(1))
-            long = asyncio.ensure_future(batcher.run(signed(2, 60)))
+            asked = [asyncio.ensure_future(batcher.run(signed(number))) for number in range(2, 12)]
             await asyncio.sleep(0)
             with pytest.raises(Overloaded, match=r"longer than 0\.2 s") as refused:
-                await batcher.run(signed(9))
-            assert refused.value.retry_after_s >= 3
-            long.cancel()
+                await batcher.run(signed(20))
+            assert refused.value.retry_after_s >= 1
+            await asyncio.gather(*asked, return_exceptions=True)
+
+    asyncio.run(fill())
+
+
+def test_long_ecgs_shut_out_other_long_ones_and_no_short_one() -> None:
+    ann, bob = Claim(caller="ann"), Claim(caller="bob")
+
+    async def fill() -> None:
+        async with queue(StubEngine(seconds=0.02), BatchLimits(queue_age_s=0.5)) as batcher:
+            await batcher.run(signed(1))
+            long = asyncio.ensure_future(batcher.run(signed(2, 60), ann))
+            await asyncio.sleep(0)
+            for number, claim in enumerate([bob, ann, bob, ann], start=3):
+                require_own(await batcher.run(signed(number), claim), signed(number))
+            for windows in (signed(9, 60), lambda: signed(9, 60)):
+                with pytest.raises(Overloaded, match=r"longer than 0\.5 s") as refused:
+                    await batcher.run(windows, ann)
+                assert refused.value.retry_after_s >= 1
+            require_own(await long, signed(2, 60))
 
     asyncio.run(fill())
 
